@@ -1,0 +1,173 @@
+"""What the image data modules share: checked options, files inside packages, and sets of small labeled images."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import LightningDataModule
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms import v2
+
+Statistic = float | Sequence[float] | None
+
+
+def check_positive(**options: int) -> None:
+    """Raise ValueError for the first option below 1, by name."""
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name}={value} is too small: it must be at least 1")
+
+
+def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transform:
+    """The transform `(image - mean) / std` for float images (..., channels, H, W) in [0, 1].
+
+    Args: mean and std, each one number or one per channel, in units of [0, 1]; None for both leaves images as they are.
+    Raises: ValueError when only one of them is given, when they do not fit the channels, or when std is not positive.
+    """
+    if mean is None and std is None:
+        return v2.Identity()
+    if mean is None or std is None:
+        given, missing = ("mean", "std") if std is None else ("std", "mean")
+        raise ValueError(
+            f"{given} was given without {missing}: give both to normalize, or neither to stay in [0, 1]"
+        )
+    mean, std = ([value] if isinstance(value, int | float) else list(value) for value in (mean, std))
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) not in (1, channels):
+            raise ValueError(f"{name} has {len(values)} numbers but the images have channels={channels}")
+    if min(std) <= 0:
+        raise ValueError(f"std={std} must be positive: it divides the images")
+    return v2.Normalize(mean, std)
+
+
+def package_file(package: str, path: str) -> Path:
+    """Where a data file of an installed package lies, found without importing the package.
+
+    Raises: FileNotFoundError, saying what to reinstall.
+    """
+    spec = find_spec(package)
+    file = Path(spec.origin).parent / path if spec and spec.origin else None
+    if file is None or not file.is_file():
+        project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}.get(package, package)
+        raise FileNotFoundError(
+            f"{path} is missing from the package {project}, which should contain it: "
+            f"reinstall with `pip install --force-reinstall {project}`"
+        )
+    return file
+
+
+class LabeledImages(LightningDataModule):
+    """Small gray images with a class each, in a fixed split; a subclass says which images.
+
+    The split is the same for every option and seed, and stratified: each part holds the classes in the same
+    proportions. `setup()` makes `train`, `val` and `test`: TensorDatasets of (image, label) with image float32
+    (channels, image_size, image_size) and label int64 (). Images are in [0, 1] unless mean and std are given.
+    `setup()` starts from the files each time, so calling it again changes nothing.
+
+    Attributes: class_names, in label order.
+    """
+
+    class_names: ClassVar[tuple[str, ...]]
+    split_sizes: ClassVar[tuple[int, int, int]]  # train, val, test
+
+    def __init__(
+        self,
+        image_size: int,
+        channels: int = 1,
+        labels_per_class: int | None = None,
+        batch_size: int = 64,
+        mean: Statistic = None,
+        std: Statistic = None,
+        seed: int = 0,
+    ):
+        """
+        Args:
+            image_size: side in pixels; other sizes than the original are interpolated. All images are held in
+                memory: N * channels * image_size^2 * 4 bytes.
+            channels: 1, or 3 equal ones for a backbone that expects color.
+            labels_per_class: keep this many training images of each class (None: all). The fewer are always among
+                the more, so that a learning curve adds images and never exchanges them. val and test stay whole.
+            batch_size: images per batch.
+            mean, std: one number or one per channel, for images in [0, 1].
+            seed: chooses which training images labels_per_class keeps, and the order of training batches.
+        Raises: ValueError for an option that makes no sense, saying why; in setup() when labels_per_class is more
+            than there are.
+        """
+        super().__init__()
+        if channels not in (1, 3):
+            raise ValueError(
+                f"channels={channels} is not possible: 1 for gray, or 3 equal ones for color backbones"
+            )
+        check_positive(image_size=image_size, batch_size=batch_size)
+        if labels_per_class is not None:
+            check_positive(labels_per_class=labels_per_class)
+        self.image_size, self.channels, self.batch_size = image_size, channels, batch_size
+        self.labels_per_class, self.seed = labels_per_class, seed
+        self.normalize = normalization(mean, std, channels)
+
+    def load(self) -> tuple[Tensor, Tensor]:
+        """All images, float32 (N, H, W) in [0, 1], and their labels, int64 (N,)."""
+        raise NotImplementedError("a subclass of LabeledImages reads its images in load()")
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make train, val and test; `stage` is Lightning's and all stages need the same."""
+        images, labels = self.load()
+        train, val, test = self._split(labels)
+        train = self._keep(train, labels)
+        self.train, self.val, self.test = (
+            TensorDataset(self._prepare(images[part]), labels[part]) for part in (train, val, test)
+        )
+
+    def _split(self, labels: Tensor) -> list[Tensor]:
+        train_size, val_size, test_size = self.split_sizes
+        indices = torch.arange(len(labels)).numpy()
+        rest, test = train_test_split(indices, test_size=test_size, stratify=labels, random_state=0)
+        train, val = train_test_split(
+            rest, train_size=train_size, test_size=val_size, stratify=labels[rest], random_state=0
+        )
+        return [torch.from_numpy(part) for part in (train, val, test)]
+
+    def _keep(self, train: Tensor, labels: Tensor) -> Tensor:
+        if self.labels_per_class is None:
+            return train
+        available = labels[train].bincount()
+        if self.labels_per_class > available.min():
+            name = self.class_names[int(available.argmin())]
+            raise ValueError(
+                f"labels_per_class={self.labels_per_class} is more than there are: "
+                f"the training set has {available.min()} images of class {name!r}"
+            )
+        shuffled = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))]
+        classes = range(len(self.class_names))
+        return torch.cat([shuffled[labels[shuffled] == c][: self.labels_per_class] for c in classes])
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        size = (self.image_size, self.image_size)
+        images = images[:, None]  # (N, 1, H, W)
+        if images.shape[-2:] != size:
+            # antialias averages when it shrinks; it makes no difference when it enlarges
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        return self.normalize(images.expand(-1, self.channels, -1, -1))
+
+    def __getattr__(self, name: str):
+        if name in ("train", "val", "test"):
+            raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled batches (images, labels); the same order again from each new loader."""
+        order = torch.Generator().manual_seed(self.seed)
+        return DataLoader(self.train, self.batch_size, shuffle=True, generator=order)
+
+    def val_dataloader(self) -> DataLoader:
+        """Batches in fixed order."""
+        return DataLoader(self.val, self.batch_size)
+
+    def test_dataloader(self) -> DataLoader:
+        """Batches in fixed order."""
+        return DataLoader(self.test, self.batch_size)
