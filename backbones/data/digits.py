@@ -10,14 +10,14 @@ from .images import LabeledImages, Statistic
 class Digits(LabeledImages):
     """1,797 handwritten digits: 1,000 to train, 297 to validate, 500 to test. Options: see `LabeledImages`.
 
-    Images: float32 (channels, 8, 8) in [0, 1], bright ink on black, in steps of 1/16: each pixel counts the inked
-    ones in a 4x4 block of a scan. Classes: "0" to "9", between 174 and 183 of each.
+    Images: float32 (channels, 8, 8) in [0, 1], bright ink on black, in steps of 1/16: each pixel counts the
+    inked ones among 4x4 pixels of a scan. Classes: "0" to "9", between 174 and 183 of each.
 
-    The digits were written by 13 people, each of whom appears in all three parts: expect lower accuracy on the
+    Only 13 people wrote these digits and the split does not separate them: expect a lower accuracy on the
     writing of a stranger.
 
-    Source: the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak (1998), UCI
-    Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0; contained in scikit-learn.
+    Source: the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak (1998),
+    UCI Machine Learning Repository, https://doi.org/10.24432/C50P49, CC BY 4.0; scikit-learn brings it.
     """
 
     class_names = tuple("0123456789")

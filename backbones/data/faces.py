@@ -12,13 +12,13 @@ class Faces(LabeledImages):
 
     Images: float32 (channels, 25, 25) in [0, 1]. Classes: 0 "face", 1 "no face", 100 of each.
 
-    Look at the crops before trusting an accuracy. "no face" was cut from the background of the same portraits:
-    many of these crops are dark or contain the black border that aligning a portrait leaves, so that brightness
-    alone gives the class away more often than not; and a few show part of a face after all.
+    Look at the crops before you trust an accuracy. "no face" was cut from the background of such portraits:
+    many of these crops are dark or show the black border that aligning a portrait leaves, so that a threshold
+    on the mean brightness alone gets three of four right. A few show part of a face after all.
 
-    Source: `skimage.data.lfw_subset`, contained in scikit-image, which states no licence for it. The portraits are
-    press photographs from Labeled Faces in the Wild, Huang et al. (2007), collected for research: use them to learn,
-    not to publish.
+    Source: `skimage.data.lfw_subset`; scikit-image brings it and states no licence. The portraits are press
+    photographs from Labeled Faces in the Wild, Huang et al. (2007), collected for research: learn from them,
+    do not publish them.
     """
 
     class_names = ("face", "no face")
@@ -37,5 +37,5 @@ class Faces(LabeledImages):
         super().__init__(image_size, channels, labels_per_class, batch_size, mean, std, seed)
 
     def load(self) -> tuple[Tensor, Tensor]:
-        images = torch.from_numpy(np.load(package_file("skimage", "data/lfw_subset.npy"))).float()
+        images = torch.from_numpy(np.load(package_file("skimage/data/lfw_subset.npy"))).float()
         return images, torch.arange(2).repeat_interleave(100)  # the first 100 are the faces

@@ -1,4 +1,4 @@
-"""What the image data modules share: checked options, files inside packages, and sets of small labeled images."""
+"""What the image data modules share: checked options, files inside packages, sets of small labeled images."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -26,8 +26,9 @@ def check_positive(**options: int) -> None:
 def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transform:
     """The transform `(image - mean) / std` for float images (..., channels, H, W) in [0, 1].
 
-    Args: mean and std, each one number or one per channel, in units of [0, 1]; None for both leaves images as they are.
-    Raises: ValueError when only one of them is given, when they do not fit the channels, or when std is not positive.
+    Args: mean and std, each one number or one per channel, in units of [0, 1];
+        None for both leaves images as they are.
+    Raises: ValueError when only one is given, when they do not fit the channels, or when std is not positive.
     """
     if mean is None and std is None:
         return v2.Identity()
@@ -45,18 +46,19 @@ def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transfor
     return v2.Normalize(mean, std)
 
 
-def package_file(package: str, path: str) -> Path:
-    """Where a data file of an installed package lies, found without importing the package.
+def package_file(path: str) -> Path:
+    """Where a data file lies that scikit-image or scikit-learn brings, found without importing the package.
 
+    Args: path, starting with the package's name: "skimage/data/coffee.png".
     Raises: FileNotFoundError, saying what to reinstall.
     """
+    package, _, inside = path.partition("/")
     spec = find_spec(package)
-    file = Path(spec.origin).parent / path if spec and spec.origin else None
-    if file is None or not file.is_file():
-        project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}.get(package, package)
+    if spec is None or not (file := Path(spec.origin).parent / inside).is_file():
+        project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
         raise FileNotFoundError(
-            f"{path} is missing from the package {project}, which should contain it: "
-            f"reinstall with `pip install --force-reinstall {project}`"
+            f"{path} is not there, though {project} should have brought it: "
+            f"install it again with `pip install --force-reinstall {project}`"
         )
     return file
 
@@ -64,10 +66,10 @@ def package_file(package: str, path: str) -> Path:
 class LabeledImages(LightningDataModule):
     """Small gray images with a class each, in a fixed split; a subclass says which images.
 
-    The split is the same for every option and seed, and stratified: each part holds the classes in the same
-    proportions. `setup()` makes `train`, `val` and `test`: TensorDatasets of (image, label) with image float32
-    (channels, image_size, image_size) and label int64 (). Images are in [0, 1] unless mean and std are given.
-    `setup()` starts from the files each time, so calling it again changes nothing.
+    `setup()` makes `train`, `val` and `test`: TensorDatasets of (image, label), image float32
+    (channels, image_size, image_size) in [0, 1] unless mean and std are given, label int64 (). It starts from
+    the files each time, so that calling it again changes nothing. The split is stratified (each part holds
+    the classes in the same proportions) and the same whatever the options and the seed.
 
     Attributes: class_names, in label order.
     """
@@ -90,13 +92,13 @@ class LabeledImages(LightningDataModule):
             image_size: side in pixels; other sizes than the original are interpolated. All images are held in
                 memory: N * channels * image_size^2 * 4 bytes.
             channels: 1, or 3 equal ones for a backbone that expects color.
-            labels_per_class: keep this many training images of each class (None: all). The fewer are always among
-                the more, so that a learning curve adds images and never exchanges them. val and test stay whole.
+            labels_per_class: keep this many training images of each class; None keeps all. A smaller number
+                keeps a part of what a larger one keeps, so that a learning curve only adds images. val and
+                test stay whole.
             batch_size: images per batch.
             mean, std: one number or one per channel, for images in [0, 1].
             seed: chooses which training images labels_per_class keeps, and the order of training batches.
-        Raises: ValueError for an option that makes no sense, saying why; in setup() when labels_per_class is more
-            than there are.
+        Raises: ValueError for an option that makes no sense; from setup() if labels_per_class is too large.
         """
         super().__init__()
         if channels not in (1, 3):

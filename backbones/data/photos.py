@@ -20,52 +20,43 @@ class UnknownPhotoError(KeyError):
 
 
 class _Photo(NamedTuple):
-    package: str
     file: str
     caption: str
-    answers: tuple[str, ...]  # decided by looking at the photo, never at a network's guess
+    answers: tuple[str, ...]  # decided by looking at the photo, never by what a network says
 
 
 _PHOTOS = {
     "astronaut": _Photo(
-        "skimage",
-        "data/astronaut.png",
+        "skimage/data/astronaut.png",
         "Eileen Collins in an orange space suit, a model of the space shuttle behind her",
         ("space shuttle",),
     ),
     "camera": _Photo(
-        "skimage",
-        "data/camera.png",
+        "skimage/data/camera.png",
         "a man in a dark coat looks through a camcorder on a tripod",
         ("tripod",),
     ),
     "chelsea": _Photo(
-        "skimage",
-        "data/chelsea.png",
-        "the face of Chelsea, a striped ginger cat",
+        "skimage/data/chelsea.png",
+        "the face of Chelsea, a tawny striped cat",
         ("tabby, tabby cat", "tiger cat"),
     ),
     "china": _Photo(
-        "sklearn",
-        "datasets/images/china.jpg",
-        "the many-roofed tower of the Summer Palace in Beijing above its lake",
+        "sklearn/datasets/images/china.jpg",
+        "an eight-sided tower with tiers of tiled roofs, the Summer Palace in Beijing, above a lake",
         ("palace", "tile roof", "lakeside, lakeshore"),
     ),
     "coffee": _Photo(
-        "skimage",
-        "data/coffee.png",
+        "skimage/data/coffee.png",
         "an espresso in a red cup and saucer on a wooden table",
         ("espresso", "cup"),
     ),
-    "coins": _Photo("skimage", "data/coins.png", "four rows of ancient Greek coins", ()),
-    "flower": _Photo("sklearn", "datasets/images/flower.jpg", "an orange dahlia before dark leaves", ()),
-    "grass": _Photo("skimage", "data/grass.png", "a lawn from above, nothing but blades of grass", ()),
-    "hubble": _Photo(
-        "skimage", "data/hubble_deep_field.jpg", "thousands of galaxies as bright spots on black sky", ()
-    ),
+    "coins": _Photo("skimage/data/coins.png", "four rows of ancient Greek coins", ()),
+    "flower": _Photo("sklearn/datasets/images/flower.jpg", "an orange dahlia before dark leaves", ()),
+    "grass": _Photo("skimage/data/grass.png", "grass and small leaves from above, filling the photo", ()),
+    "hubble": _Photo("skimage/data/hubble_deep_field.jpg", "galaxies, bright specks on black sky", ()),
     "rocket": _Photo(
-        "skimage",
-        "data/rocket.jpg",
+        "skimage/data/rocket.jpg",
         "a Falcon 9 rocket on its launch pad at dusk, between four lattice towers",
         ("missile", "projectile, missile"),
     ),
@@ -81,20 +72,20 @@ class Photos(LightningDataModule):
         photos.answers["coffee"]     # ("espresso", "cup")
         photos.captions["coffee"]    # what a sighted person sees, for alt text
 
-    Photos are between 300 and 872 pixels high and 384 and 1,000 wide; camera, coins and grass are gray and get three
-    equal channels. The data loader (the same for test and predict, there is nothing to train on) gives batches of
-    (image float32 (3, image_size, image_size), index int64 () into `names`).
+    Photos are 300 to 872 pixels high and 384 to 1,000 wide; camera, coins and grass are gray and get three
+    equal channels. The data loader (one for test and predict alike: ten photos train nothing) gives batches
+    of (image float32 (3, image_size, image_size), index int64 () into `names`).
 
-    Answers name things that are plainly in the picture, decided by looking. Four photos have none, for a reason: a
-    network must spread its certainty over its 1,000 classes even when none is right. ImageNet has no coin, no galaxy,
-    no lawn, and of garden flowers only the daisy, which a dahlia is not. Two answers deserve a second look: ImageNet
-    has no launch vehicle and knows rockets as missiles only, and whether Chelsea is an "Egyptian cat", as
-    a network may say, nobody wrote down.
+    An answer names what is plainly in the picture, decided by looking. Four photos have none, on purpose: a
+    network spreads its certainty over its 1,000 classes even when none is right. ImageNet has no coin, no
+    galaxy, no lawn, and of flowers like this dahlia only the daisy. Two cases to discuss: ImageNet has no
+    launch vehicle and files rockets under missiles; and a network may call Chelsea an "Egyptian cat", which
+    no source does.
 
-    Source and licence, as scikit-image and scikit-learn state them, whose packages contain the files: camera (Lav
-    Varshney), chelsea (Stefan van der Walt), coffee (Rachel Michetti), grass (linolafett): CC0. astronaut (NASA),
-    hubble (NASA), rocket (SpaceX; its Flickr page once said CC BY-NC): public domain. coins (Brooklyn Museum): no
-    known restrictions. china (danielbuechele), flower (vultilion), both on Flickr: CC BY 2.0.
+    Source and licence, as stated by scikit-image and scikit-learn, which bring the files. CC0: camera (Lav
+    Varshney), chelsea (Stefan van der Walt), coffee (Rachel Michetti), grass (linolafett). Public domain:
+    astronaut and hubble (NASA), rocket (SpaceX; its Flickr page has said CC BY-NC 2.0). No known
+    restrictions: coins (Brooklyn Museum). CC BY 2.0: china (danielbuechele), flower (vultilion), on Flickr.
     """
 
     def __init__(
@@ -113,7 +104,7 @@ class Photos(LightningDataModule):
         self.names = tuple(_PHOTOS)
         self.answers = {name: photo.answers for name, photo in _PHOTOS.items()}
         self.captions = {name: photo.caption for name, photo in _PHOTOS.items()}
-        # uint8 (3, H, W) -> float (3, image_size, image_size): shorter side to image_size, middle square
+        # uint8 (3, H, W) => float (3, image_size, image_size): shorter side to image_size, middle square
         self.transform = v2.Compose(
             [
                 v2.Resize(image_size, antialias=True),
@@ -138,20 +129,19 @@ class Photos(LightningDataModule):
         """The whole photo, uint8 (3, H, W). Raises UnknownPhotoError, FileNotFoundError."""
         if name not in _PHOTOS:
             raise UnknownPhotoError(f"no photo named {name!r}; there are {', '.join(_PHOTOS)}")
-        photo = _PHOTOS[name]
-        with Image.open(package_file(photo.package, photo.file)) as image:
+        with Image.open(package_file(_PHOTOS[name].file)) as image:
             return v2.functional.pil_to_tensor(image.convert("RGB"))
 
     def crops(
         self, size: int = 64, per_photo: int = 20, seed: int = 0, scale: tuple[float, float] = (0.25, 0.5)
     ) -> tuple[Tensor, Tensor]:
-        """Random square crops of every photo, photo by photo.
+        """Random square crops of every photo, photo by photo; crops of one photo may overlap.
 
         Args:
             size: side in pixels that each crop is resized to.
             per_photo: crops from each photo.
             seed: the same seed gives the same crops.
-            scale: the side of a crop before resizing, drawn evenly between these fractions of the photo's shorter side.
+            scale: a crop's side before resizing, drawn evenly between these fractions of the shorter side.
         Returns: crops uint8 (N, 3, size, size) and for each its photo's index into `names`, int64 (N,).
         Raises: ValueError for size or per_photo below 1, or a scale that is not 0 < low <= high <= 1.
         """
@@ -167,9 +157,8 @@ class Photos(LightningDataModule):
             for fraction, down, right in torch.rand(per_photo, 3, generator=generator).tolist():
                 side = max(1, round((low + (high - low) * fraction) * min(height, width)))
                 top, left = int(down * (height - side + 1)), int(right * (width - side + 1))
-                crops.append(
-                    v2.functional.resized_crop(photo, top, left, side, side, [size, size], antialias=True)
-                )
+                crop = photo[:, top : top + side, left : left + side]
+                crops.append(v2.functional.resize(crop, [size, size], antialias=True))
         return torch.stack(crops), torch.arange(len(self.names)).repeat_interleave(per_photo)
 
     def test_dataloader(self) -> DataLoader:
