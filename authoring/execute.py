@@ -1,0 +1,203 @@
+"""Execute lessons and solutions in place, so that what is committed is what a learner would see.
+
+    python -m authoring.execute [NOTEBOOK ...]        default: every lesson and solution
+
+A notebook runs top to bottom in a fresh kernel, in its own folder, cut off from the network. Where a cell
+fails, or the outputs are not fit to be committed (`authoring.check`), the file on disk stays as it was and one
+sentence says why.
+
+Executing again changes only what has changed: the metadata is fixed, no times are recorded, and two things
+that differ from run to run are settled here.
+
+- *Widget views* are left out. A view is the random id of an object in a kernel that is gone by the time
+  somebody opens the file. JupyterLab 4.6 and nbconvert then show the text/plain that stands beside the
+  view, and show the same without it, so all that the view adds is noise in diffs. (nbval passes over views,
+  and does compare the text/plain.) A widget in a lesson therefore needs a text/plain worth reading: give it
+  a `__repr__`.
+- *Progress bars* say "0%" in that text, because it is written before the first step. The rules of
+  tests/nbval_sanitize.cfg turn that into "[progress bar, 30 steps]", here as in the comparison.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from authoring import check, offline
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_SECONDS = 300
+NOTEBOOK_SECONDS = 900  # a kernel that hangs without a word must not hang the maintainer
+SANITIZE_FILE = ROOT / "tests" / "nbval_sanitize.cfg"
+SANITIZE_RULE = re.compile(r"^\[(.+)\]\nregex: (.*)\nreplace: (.*)$", re.MULTILINE)
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class ExecutionFailed(Exception):
+    """A notebook could not be executed; the message names the notebook, the cell and the error."""
+
+
+def run(
+    notebook: NotebookNode,
+    folder: Path,
+    cell_seconds: float = CELL_SECONDS,
+    notebook_seconds: float = NOTEBOOK_SECONDS,
+    on_start: Callable[[int], None] | None = None,
+) -> float:
+    """Execute a notebook in memory, in a kernel of this very Python, and return the seconds that took.
+
+    Args:
+        notebook: changed in place: its cells get new outputs and counts.
+        folder: the kernel's working directory.
+        cell_seconds, notebook_seconds: limits; the kernel is ended when one is passed.
+        on_start: called with the kernel's process id before the first cell (the benchmark watches memory).
+    Raises: ExecutionFailed, whose message starts at the cell ("cell abc123: ValueError: ...").
+    """
+    current = "the kernel's start"
+
+    def remember(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal current
+        current = f"cell {cell.get('id', cell_index)}"
+
+    def started(notebook: NotebookNode) -> None:
+        if on_start:
+            on_start(client.km.provisioner.pid)
+
+    # With no folders to search, "python3" is the kernel of this very Python, whatever else the maintainer has
+    # installed under that name.
+    manager = AsyncKernelManager(
+        kernel_name="python3",
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True),
+    )
+    client = NotebookClient(
+        notebook,
+        km=manager,
+        timeout=cell_seconds,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+        extra_arguments=["--log-level=ERROR"],
+        on_cell_execute=remember,
+        on_notebook_start=started,
+    )
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+
+    async def execute(profile: str) -> None:
+        async with asyncio.timeout(notebook_seconds):
+            await client.async_execute(env={**offline.environment(), "IPYTHONDIR": profile}, cleanup_kc=True)
+
+    begin = time.perf_counter()
+    try:
+        # An IPython profile of the maintainer's own must not change a lesson: the kernel gets an empty one.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+            asyncio.run(execute(profile))
+    except CellExecutionError as error:
+        raise ExecutionFailed(f"{current}: {error.ename}: {error.evalue}") from None
+    except CellTimeoutError:
+        raise ExecutionFailed(f"{current}: not done after {cell_seconds:g} s, the limit of a cell") from None
+    except TimeoutError:
+        raise ExecutionFailed(f"{current}: the notebook was not done after {notebook_seconds:g} s") from None
+    except DeadKernelError:
+        raise ExecutionFailed(f"{current}: the kernel died; was there memory enough?") from None
+    return time.perf_counter() - begin
+
+
+def settle(notebook: NotebookNode) -> None:
+    """Take out, in place, whatever differs from one execution to the next: see the top of this file."""
+    notebook.metadata = nbformat.from_dict(check.NOTEBOOK_METADATA)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key in check.CELL_METADATA}
+        )
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = merge_streams(cell.outputs)
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if WIDGET_VIEW in data and "text/plain" in data:
+                data["text/plain"] = sanitize(data["text/plain"], only="progress-bar")
+            data.pop(WIDGET_VIEW, None)
+
+
+def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream: where a kernel cuts it depends on the time.
+
+    nbclient's own `coalesce_streams` also joins pieces that a picture separates: the text would move past it.
+    """
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else {}
+        if output.output_type == "stream" == last.get("output_type") and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def sanitize(text: str, only: str | None = None) -> str:
+    """The text as nbval compares it: tests/nbval_sanitize.cfg applied, or `only` one rule of it."""
+    for name, pattern, replacement in SANITIZE_RULE.findall(SANITIZE_FILE.read_text(encoding="utf-8")):
+        if only in (None, name):
+            text = re.sub(pattern, replacement, text)
+    return text
+
+
+def execute_in_place(path: Path) -> str:
+    """Execute one notebook and write it back, unless something is wrong with it.
+
+    Returns: a sentence with the seconds that took.
+    Raises: ExecutionFailed; the file is then as it was.
+    """
+    name = check.display_name(path)
+    notebook = nbformat.read(path, as_version=4)
+    try:
+        seconds = run(notebook, path.parent)
+    except ExecutionFailed as error:
+        raise ExecutionFailed(f"{name} was left as it was: {error}") from None
+    settle(notebook)
+    if problems := list(check.output_problems(notebook)):
+        raise ExecutionFailed(
+            f"{name} was left as it was, its outputs cannot be committed: " + "; ".join(problems)
+        )
+    nbformat.validate(notebook)
+    # A reader, or a crash, sees the old file or the new one, never half of one.
+    fresh = path.with_name(f".{path.name}.new")
+    nbformat.write(notebook, fresh)
+    os.replace(fresh, path)
+    return f"{name}: executed in {seconds:.0f} s"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Execute the notebooks named, or all; return 1 when any was left as it was."""
+    parser = argparse.ArgumentParser(
+        prog="python -m authoring.execute", description="Execute lessons and solutions in place."
+    )
+    parser.add_argument("notebook", nargs="*", type=Path, help="default: every lesson and solution")
+    paths = parser.parse_args(arguments).notebook or check.course_notebooks()
+    if absent := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(absent)}")
+    failed = False
+    for path in paths:
+        try:
+            print(execute_in_place(path), flush=True)
+        except ExecutionFailed as error:
+            print(error, file=sys.stderr, flush=True)
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Measurements of the course itself; their results are committed as text."""
