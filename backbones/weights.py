@@ -111,7 +111,8 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     except Exception as error:  # each reader has errors of its own: zip, pickle, header, end of file
         raise WeightsDamagedError(
             f"{path.name} could not be read as weights ({type(error).__name__}). If it was copied or "
-            "downloaded, it may be cut short: get it again. If you wrote it, save network.state_dict(), not the network."
+            "downloaded, it may be cut short: get it again. If you wrote it, save network.state_dict(), "
+            "not the network."
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsDamagedError(
