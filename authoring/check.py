@@ -1,6 +1,6 @@
 """What a notebook must be before it is committed.
 
-    python -m authoring.check [NOTEBOOK ...]          default: every lesson and solution
+    python -m authoring.check [NOTEBOOK ...]      files, or 00, lab01, ...; default: all lessons and solutions
 
 Each check is a function from a notebook to sentences about what is wrong, each naming the cell.
 tests/test_notebooks.py runs them over the course, and over notebooks broken on purpose.
@@ -35,7 +35,7 @@ NOT_COMPARED_COMMENT = re.compile(
 MACHINE_PATH = re.compile(
     r"(?<![\w.~/:-])/(?:home|Users|root|tmp|work|workspace|mnt|var/folders|private|opt)\b[\w./-]*"
     r"|(?<!\w)[A-Za-z]:\\+[\w.]+[\w.\\-]*"
-    r"|\S*(?:site-packages|ipykernel_\d+)\S*"
+    r"|(?:site-packages|ipykernel_\d+)[\w./\\-]*"
 )
 NETWORK_CALL = re.compile(
     r"urlopen|urlretrieve|\brequests\.|\bhttpx\.|\bwget\b|\bcurl\b|download\s*=\s*True|pretrained\s*=\s*True"
@@ -53,6 +53,29 @@ def course_notebooks() -> list[Path]:
     lessons, solutions = ROOT / "notebooks", ROOT / "solutions"
     found = [*sorted(lessons.glob("*.ipynb")), *sorted(solutions.glob("*/*.ipynb"))]
     return [path for path in found if not path.parent.name.startswith(".")]  # JupyterLab's checkpoints
+
+
+def find_notebook(name: str) -> Path:
+    """The notebook that a person names by its file, or by how its name begins ("00", "lab01").
+
+    Raises: argparse.ArgumentTypeError, listing the notebooks there are.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    found = [path for path in course_notebooks() if path.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    there_are = ", ".join(path.stem for path in found or course_notebooks()) or "none yet"
+    raise argparse.ArgumentTypeError(
+        f"{len(found) or 'no'} notebooks begin with {name!r}; there are: {there_are}"
+    )
+
+
+def add_notebooks_argument(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the names of notebooks."""
+    parser.add_argument(
+        "notebook", nargs="*", type=find_notebook, help="a file, or 00, lab01, ...; default: every one"
+    )
 
 
 def display_name(path: Path) -> str:
@@ -289,7 +312,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m authoring.check", description="Say what is wrong with lessons and solutions."
     )
-    parser.add_argument("notebook", nargs="*", type=Path, help="default: every lesson and solution")
+    add_notebooks_argument(parser)
     paths = parser.parse_args(arguments).notebook or course_notebooks()
     problems = [problem for path in paths for problem in check(path)]
     print(*problems or [f"{len(paths)} notebooks checked: nothing is wrong"], sep="\n")

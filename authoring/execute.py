@@ -1,10 +1,10 @@
 """Execute lessons and solutions in place, so that what is committed is what a learner would see.
 
-    python -m authoring.execute [NOTEBOOK ...]        default: every lesson and solution
+    python -m authoring.execute [NOTEBOOK ...]    default: all lessons and solutions
 
-A notebook runs top to bottom in a fresh kernel, in its own folder, cut off from the network. Where a cell
-fails, or the outputs are not fit to be committed (`authoring.check`), the file on disk stays as it was and one
-sentence says why.
+A notebook is named by its file or by how its name begins (00, lab01). It runs top to bottom in a fresh
+kernel, in its own folder, cut off from the network. Where a cell fails, or the outputs are not fit to be
+committed (`authoring.check`), the file on disk stays as it was and one sentence says why.
 
 Executing again changes only what has changed: the metadata is fixed, no times are recorded, and two things
 that differ from run to run are settled here.
@@ -185,10 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m authoring.execute", description="Execute lessons and solutions in place."
     )
-    parser.add_argument("notebook", nargs="*", type=Path, help="default: every lesson and solution")
+    check.add_notebooks_argument(parser)
     paths = parser.parse_args(arguments).notebook or check.course_notebooks()
-    if absent := [str(path) for path in paths if not path.is_file()]:
-        parser.error(f"no such notebook: {', '.join(absent)}")
     failed = False
     for path in paths:
         try:

@@ -1,0 +1,12 @@
+"""Rules for every pytest run in this folder: no network, and no notebooks but lessons and solutions."""
+
+import os
+
+from authoring import offline
+from authoring.offline import sitecustomize  # noqa: F401  importing it cuts this process off
+
+# ... and this cuts off what is started from here: pytest's workers, kernels, servers.
+os.environ.update(offline.environment())
+
+# `--nbval` would take any notebook. Labs are generated and stop at their first stub on purpose.
+collect_ignore_glob = ["labs/*", "graded/*", "tests/*.ipynb"]
