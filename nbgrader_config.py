@@ -1,9 +1,9 @@
-"""How nbgrader builds and grades the labs. Read by grading/, authoring/release.py and JupyterLab's formgrader.
+"""How nbgrader builds and grades the labs. Read by grading/, by authoring/release.py and by the formgrader.
 
-For those who write a lab. solutions/labNN_name/labNN.ipynb is the only source; labs/ is generated from it.
+For those who write a lab. solutions/labNN_name/labNN.ipynb is its only source; labs/ is generated from it.
 
-Exercise cell ("manually graded: no, solution: yes"). Keep the signature and the docstring outside the markers. The last
-comment above the markers is the exercise's own hint: it stays, and a learner's traceback shows it right above the stub.
+Exercise cell (code; solution). Signature and docstring stand outside the markers. The comment right above the
+markers is the exercise's own hint: it stays, and a learner's traceback shows it right above the stub.
 
     def global_average(features):
         \"\"\"Mean over height and width: (B, C, H, W) -> (B, C).\"\"\"
@@ -17,12 +17,13 @@ becomes, for the learner,
         # Exercise 1: one line.
         raise NotImplementedError("write your answer here, then delete this line")
 
-Test cell ("autograder tests", with points). Visible checks first, then the hidden ones between ### BEGIN HIDDEN TESTS and
-### END HIDDEN TESTS. It must not end in an expression: nbgrader reads the value of a last line as partial points.
+Test cell (code; grade, locked, points). Visible checks first, then the hidden ones between ### BEGIN HIDDEN
+TESTS and ### END HIDDEN TESTS. It must not end in an expression: nbgrader takes its value for points.
 
-Free-text cell ("manually graded answer", markdown, with points). All of its text is the model answer and is replaced.
+Free-text cell (markdown; grade, solution, points). All of its text is the model answer and is replaced.
 
-Grade ids name the CSV's columns and the lines of the feedback: short, one word, and never changed after a release.
+The grade_ids of test and free-text cells head the columns of the instructor's CSV, and the gradebook knows
+cells by them: keep them short, and never change them once a lab was handed out.
 """
 
 from pathlib import Path
@@ -43,9 +44,11 @@ c.ClearSolutions.code_stub = {
 }
 c.ClearSolutions.text_stub = "*Write your answer here, in place of this line.*"
 
-# nbgrader gives zero points to a test cell that wrote anything to stderr: a deprecation warning from a library or a
-# progress bar would cost an honest learner the exercise. Errors still count: they are not part of stderr.
+# nbgrader gives zero points to a test cell that wrote anything to stderr: a library's deprecation warning or
+# a progress bar would cost an honest learner the exercise. Errors still count: they are not part of stderr.
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = r"[\s\S]"
 
 c.Execute.timeout = 120  # seconds a cell; nbgrader's 30 are short for a slow laptop that trains a probe
+# Without this each kernel warns on the screen that it talks over TCP (it does so to this machine only).
+c.Execute.extra_arguments = ["--log-level=ERROR"]
