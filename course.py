@@ -44,8 +44,9 @@ def lab(*options):
     own = [
         "--ServerApp.root_dir=" + str(ROOT),
         "--LabApp.default_url=/lab/tree/" + FIRST_LESSON,
-        # Below this level stands what is of no use to a learner; the address to open is above it.
+        # The address to open is logged as critical; without the lines below that level it stands out.
         "--ServerApp.log_level=WARN",
+        "--LabApp.log_level=WARN",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         own.append("--allow-root")  # containers; the server still listens on this machine only
@@ -54,7 +55,7 @@ def lab(*options):
     if (display or os.name == "nt" or sys.platform == "darwin") and "--no-browser" not in options:
         say("JupyterLab opens in your browser; if it does not, open the address that appears below.")
     else:
-        own += ["--no-browser", "--ServerApp.no_browser_open_file=True"]
+        own.append("--no-browser")
         say("Open the address that appears below in a browser.")
         if "SSH_CONNECTION" in os.environ:
             say("From your own computer, reach it through: ssh -L 8888:localhost:8888 (8888: the port below)")

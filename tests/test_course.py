@@ -1,0 +1,496 @@
+"""course.py as a person meets it: run in a copy of the course, in circumstances that are made bad on purpose.
+
+Nothing here reaches the network. Where an installation has to succeed, a made-up `uv` stands on the PATH that
+notes how it was called; where it has to fail for want of a network, the real installers talk to a dead proxy.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LINUX = sys.platform.startswith("linux")
+DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
+
+# What a module of that name in the course's folder does instead of the real one.
+ECHO = "import os, sys; print('RAN', *sys.argv[1:]); print('CONFIG', os.environ.get('JUPYTER_CONFIG_PATH'))\n"
+
+FAKE_UV = """#!{python}
+import pathlib, sys, time
+arguments = " ".join(sys.argv[1:])
+here = pathlib.Path(__file__).parent
+mood = (here / "mood").read_text()
+if "--version" in arguments:
+    print("uv 9.9")
+    sys.exit()
+with open(here / "calls", "a") as calls:
+    calls.write(arguments + "\\n")
+if "--dry-run" in arguments:  # the question whether PyTorch's own index answers
+    sys.exit("cpu" not in mood)
+if "fails-with-cpu" in mood and "--torch-backend" in arguments or "fails:" in mood:
+    sys.exit(mood.partition("fails:")[2])
+if "slow" in mood:
+    print("Downloading", flush=True)
+    time.sleep(30)
+print(" + a-package==1.0")
+print("Installed 1 package")
+"""
+
+
+class Course:
+    """A copy of what course.py needs, an empty home, and a PATH with nothing but what a test puts there."""
+
+    def __init__(self, folder: Path):
+        self.root, self.bin, self.home = folder / "course", folder / "bin", folder / "home"
+        for path in (self.root, self.bin, self.home):
+            path.mkdir(parents=True)
+        for name in ("course.py", "Makefile", "pyproject.toml", "constraints.txt"):
+            shutil.copy(ROOT / name, self.root)
+        for module in ("jupyterlab", "ruff", "pytest", "grading"):
+            (self.root / f"{module}.py").write_text(ECHO)
+
+    @property
+    def venv_python(self) -> Path:
+        return self.root / ".venv" / "bin" / "python"
+
+    @property
+    def state(self) -> dict:
+        """What course.py noted about `.venv`."""
+        return json.loads((self.root / ".venv" / "course.json").read_text())
+
+    def program(self, name: str, text: str) -> None:
+        """Put an executable on the PATH."""
+        (self.bin / name).write_text(text)
+        (self.bin / name).chmod(0o755)
+
+    def uv(self, mood: str = "") -> None:
+        """Put the made-up uv on the PATH. Moods: "cpu", "fails-with-cpu", "slow", "fails:" and the reason."""
+        self.program("uv", FAKE_UV.format(python=sys.executable))
+        (self.bin / "mood").write_text(mood)
+
+    @property
+    def installations(self) -> list[str]:
+        """How uv was called to install something."""
+        calls = self.bin / "calls"
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return [line for line in lines if "--dry-run" not in line]
+
+    def environment(self, sabotage: str = "", **changes: str) -> dict[str, str]:
+        """`sabotage` is Python that runs before course.py does: it makes this machine a worse one."""
+        (self.home / "sitecustomize.py").write_text(sabotage)
+        # pip's own configuration is kept out: it may know places with packages on this very machine.
+        base = {"PATH": str(self.bin), "HOME": str(self.home), "PIP_CONFIG_FILE": os.devnull}
+        return base | {"PYTHONPATH": str(self.home), "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")} | changes
+
+    def run(self, *arguments: str, sabotage: str = "", cwd: Path | None = None, **changes: str):
+        """Run course.py; returns the finished process with .stdout and .stderr."""
+        return subprocess.run(
+            [sys.executable, str(self.root / "course.py"), *arguments],
+            cwd=cwd or self.root,
+            env=self.environment(sabotage, **changes),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def works(self, *arguments: str, **options):
+        done = self.run(*arguments, **options)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def fails(self, *arguments: str, **options) -> str:
+        """Run course.py, which must fail with a sentence and no traceback; returns the sentence."""
+        done = self.run(*arguments, **options)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("course.py: "), done.stderr
+        return last
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Course:
+    return Course(tmp_path / "with a space")
+
+
+@pytest.fixture
+def installed(course: Course) -> Course:
+    """A course after its first `python course.py lab`."""
+    course.uv()
+    course.works("lab")
+    return course
+
+
+# ---- The right Python ----------------------------------------------------------------------------
+
+
+def test_python_3_6_can_read_it():
+    ast.parse((ROOT / "course.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def pretend_python(major: int, minor: int) -> str:
+    return f"import sys; sys.version_info = ({major}, {minor}, 2, 'final', 0)"
+
+
+def test_a_too_old_python_says_so(course):
+    sentence = course.fails("lab", sabotage=pretend_python(3, 9))
+    assert "Python 3.9 is too old" in sentence
+    assert "3.11 or newer" in sentence
+
+
+def test_a_too_old_python_goes_on_under_a_newer_one(course):
+    course.program("python3.13", "#!/bin/sh\nexit 127\n")  # a version manager's name without a Python behind
+    course.program("python3.12", '#!/bin/sh\n[ "$1" = -c ] || echo "newer Python: $*"\n')
+    done = course.works("grade", "lab01", "a folder", sabotage=pretend_python(3, 9))
+    assert done.stdout.strip() == f"newer Python: {course.root / 'course.py'} grade lab01 a folder"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_without_python_says_so(course):
+    done = subprocess.run(
+        [shutil.which("make"), "lab"],
+        cwd=course.root,
+        env={"PATH": str(course.bin)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert done.stderr.startswith("Python is missing: install 3.11 or newer")
+
+
+# ---- Commands ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("help",)])
+def test_the_commands_are_listed_one_a_line(course, arguments):
+    lines = course.works(*arguments).stdout.splitlines()
+    commands = {line.split()[0]: line for line in lines if line.startswith("  ")}
+    assert set(commands) == {"lab", "test", "bench", "grade", "labs", "execute", "pin"}
+    assert all(len(line.split()) > 3 for line in commands.values()), "each command says what it does"
+
+
+def test_an_unknown_command_lists_those_there_are(course):
+    assert "lab, test, bench" in course.fails("notebook")
+
+
+@pytest.mark.parametrize("arguments", [(), ("lab01",), ("", ""), ("lab01", "")])
+def test_grade_without_lab_or_folder_shows_how_to_call_it(course, arguments):
+    assert "make grade LAB=lab01 FROM=" in course.fails("grade", *arguments)
+
+
+def test_grade_names_a_folder_that_is_not_there(course):
+    assert f"no folder {course.root / 'inbox'}" in course.fails("grade", "lab01", "inbox")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_hands_lab_and_folder_on(course):
+    course.uv()
+    (course.root / "in box").mkdir()
+    course.program("python3", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    command = [shutil.which("make"), "grade", "LAB=lab01", "FROM=in box", "ARGS=--fast"]
+    environment = course.environment()
+    done = subprocess.run(command, cwd=course.root, env=environment, capture_output=True, text=True)
+    assert f"RAN lab01 {course.root / 'in box'} --fast" in done.stdout, done.stderr
+
+
+def test_a_relative_folder_is_meant_from_where_the_person_is(course, tmp_path):
+    course.uv()
+    (tmp_path / "elsewhere" / "inbox").mkdir(parents=True)
+    done = course.works("grade", "lab01", "inbox", cwd=tmp_path / "elsewhere")
+    assert f"RAN lab01 {tmp_path / 'elsewhere' / 'inbox'}" in done.stdout
+
+
+def test_lab_opens_the_first_lesson_and_passes_options_on(course):
+    course.uv()
+    done = course.works("lab", "--no-browser", "--port=9999")
+    assert "/lab/tree/notebooks/00_what_is_a_backbone.ipynb" in done.stdout
+    assert done.stdout.splitlines()[0].endswith("--no-browser --port=9999")
+    assert f"CONFIG {course.root / '.jupyter'}" in done.stdout
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere there is always a display")
+def test_lab_opens_no_browser_where_there_is_no_display(installed):
+    assert "--no-browser" in installed.works("lab").stdout
+    assert "--no-browser" not in installed.works("lab", DISPLAY=":0").stdout
+
+
+def test_test_checks_style_then_runs_pytest_with_the_notebooks(course):
+    course.uv()
+    done = course.works("test", "-k", "words")
+    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+    assert ran[:2] == ["RAN check .", "RAN format --check ."]
+    assert "--nbval " in ran[2]
+    assert ran[2].endswith("-k words")
+    (course.root / "ruff.py").write_text("raise SystemExit(1)")
+    assert "ruff check --fix" in course.fails("test")
+
+
+# ---- Installing, and when not to -----------------------------------------------------------------
+
+
+def test_a_learner_gets_no_extras_and_the_pins_are_constraints(installed):
+    (call,) = installed.installations
+    assert call.endswith("-c constraints.txt -e .")
+    assert f"--python {installed.venv_python}" in call
+    assert installed.state["complete"] is True
+
+
+def test_a_second_start_installs_nothing(installed):
+    installed.uv("fails: no second start may ask for this")
+    installed.works("lab")
+    assert len(installed.installations) == 1
+
+
+def test_tests_add_their_packages_and_the_lab_keeps_them(installed):
+    installed.works("test")
+    installed.works("lab")
+    (installed.root / "inbox").mkdir()
+    installed.works("grade", "lab01", "inbox")
+    assert [call.rpartition(" ")[2] for call in installed.installations] == [".", ".[test]"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "count"),
+    [
+        ("constraints.txt", "timm==", "timm==9", 2),
+        ("pyproject.toml", '"timm>=', '"timm>=0.9,>=', 2),
+        ("pyproject.toml", "line-length = 110", "line-length = 111", 1),
+    ],
+)
+def test_only_a_change_of_packages_installs_again(installed, file, old, new, count):
+    text = (installed.root / file).read_text()
+    assert old in text
+    (installed.root / file).write_text(text.replace(old, new))
+    installed.works("lab")
+    assert len(installed.installations) == count
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux has a choice of torch")
+def test_torch_without_cuda_where_its_index_answers(course):
+    course.uv("cpu")
+    course.works("lab")
+    course.works("test")  # stays with it, without asking again
+    assert all("--torch-backend cpu" in call for call in course.installations)
+    assert len((course.bin / "calls").read_text().splitlines()) == 3
+
+
+@pytest.mark.skipif(not LINUX, reason="only Linux has a choice of torch")
+def test_the_default_torch_where_the_index_answers_but_does_not_deliver(course):
+    course.uv("cpu fails-with-cpu")
+    course.works("lab")
+    assert ["--torch-backend" in call for call in course.installations] == [True, False]
+    assert course.state["torch"] == "default"
+
+
+def test_a_virtual_environment_made_by_hand_is_used(course):
+    course.uv()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", course.root / ".venv"], check=True)
+    (course.root / ".venv" / "mine").touch()
+    course.works("lab")
+    assert (course.root / ".venv" / "mine").exists()
+    assert course.state["complete"] is True
+
+
+# ---- An environment that cannot be used is made again --------------------------------------------
+
+
+def test_a_python_that_is_gone(installed):
+    installed.venv_python.unlink()
+    installed.venv_python.symlink_to(installed.home / "python-that-was-uninstalled")
+    assert "does not run any more: making it again" in installed.works("lab").stderr
+    assert len(installed.installations) == 2
+
+
+def test_a_python_that_was_upgraded_underneath(installed):
+    state = installed.root / ".venv" / "course.json"
+    state.write_text(json.dumps(installed.state | {"python": "3.10"}))
+    assert "Python was 3.10 when .venv was made" in installed.works("lab").stderr
+
+
+def test_a_course_that_was_moved(installed):
+    moved = installed.root.with_name("moved")
+    installed.root.rename(moved)
+    installed.root = moved
+    assert "moved or copied" in installed.works("lab").stderr
+    assert installed.state["folder"] == str(moved / ".venv")
+
+
+def test_an_installation_that_was_killed(course):
+    course.uv("slow")
+    process = subprocess.Popen(
+        [sys.executable, str(course.root / "course.py"), "lab"],
+        env=course.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_line(process, r"Downloading")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert course.state == {"complete": False}
+    course.uv()
+    assert "was not finished: making it again" in course.works("lab").stderr
+
+
+def test_control_c_stops_cleanly(course):
+    course.uv("slow")
+    process = subprocess.Popen(
+        [sys.executable, str(course.root / "course.py"), "lab"],
+        env=course.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for_line(process, r"Downloading")
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said.strip().splitlines()[-1] == "course.py: stopped; run the same command again to go on"
+    assert course.state == {"complete": False}
+
+
+def wait_for_line(process: subprocess.Popen, pattern: str) -> re.Match:
+    """Read what a process says on stderr until a line matches."""
+    said = ""
+    for line in process.stderr:
+        said += line
+        if match := re.search(pattern, line):
+            return match
+    raise AssertionError(f"the process ended and never said {pattern}, but:\n{said}")
+
+
+# ---- Each trouble has its sentence ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_no_network(course, installer):
+    if installer == "uv":
+        if not shutil.which("uv"):
+            pytest.skip("uv is not installed")
+        (course.bin / "uv").symlink_to(shutil.which("uv"))
+    offline = {"HTTPS_PROXY": DEAD_PROXY, "ALL_PROXY": DEAD_PROXY, "UV_HTTP_RETRIES": "0", "PIP_RETRIES": "0"}
+    assert "no network: " in course.fails("lab", **offline)
+    state = course.root / ".venv" / "course.json"
+    assert not state.exists() or not course.state.get("complete"), "this may not count as installed"
+
+
+def test_without_network_what_was_installed_goes_on_working(installed):
+    installed.uv("fails: client error (Connect) dns error")
+    assert "no network: " in installed.fails("test")
+    installed.works("lab")
+
+
+def test_no_disk_space_for_a_start(course):
+    course.uv()
+    little = "import collections, shutil\n"
+    little += "shutil.disk_usage = lambda _: collections.namedtuple('Usage', 'free')(free=1_250_000_000)"
+    sentence = course.fails("lab", sabotage=little)
+    assert "not enough disk space" in sentence
+    assert "1.2 GB are free" in sentence
+    assert not course.installations
+
+
+def test_the_disk_fills_up_on_the_way(course):
+    course.uv("cpu fails: failed to copy file: No space left on device (os error 28)")
+    assert "the disk is full" in course.fails("lab")
+    assert len(course.installations) == 1, "another installer would find the disk as full"
+    assert course.state == {"complete": False}
+
+
+@pytest.mark.parametrize("module", ["venv", "ensurepip"])
+def test_a_python_without_venv(course, module):
+    assert "python3-venv" in course.fails("lab", sabotage=f"import sys; sys.modules['{module}'] = None")
+
+
+def test_debians_python_without_ensurepip_is_enough_for_uv(course):
+    course.uv()
+    course.works("lab", sabotage="import sys; sys.modules['ensurepip'] = None")
+
+
+def test_no_permission_to_write(course):
+    course.uv()
+    course.root.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    # Root may write everywhere, so there the answer is made up.
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    sentence = course.fails("lab", sabotage="import os; os.access = lambda *_: False" if root else "")
+    course.root.chmod(stat.S_IRWXU)
+    assert f"no permission to write in {course.root}" in sentence
+
+
+def test_a_failure_without_a_name_leaves_the_reason_in_sight(course):
+    course.uv("fails: the wheel is from another planet")
+    done = course.run("lab")
+    assert "the wheel is from another planet" in done.stderr
+    assert "the reason stands above" in done.stderr
+
+
+# ---- What a learner sees in JupyterLab -----------------------------------------------------------
+
+LEARNERS_EXTENSIONS = {"jupyterlab_pygments", "@jupyter-widgets/jupyterlab-manager"}
+
+
+def test_a_learners_lab_has_no_instructor_menus_and_no_news(tmp_path, monkeypatch):
+    """The real JupyterLab of this environment, nbgrader included, started as `course.py lab` starts it."""
+    spec = importlib.util.spec_from_file_location("course", ROOT / "course.py")
+    launcher = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launcher)
+    started = []
+    monkeypatch.setattr(launcher, "install", lambda _: None)
+    monkeypatch.setattr(launcher, "VENV_PYTHON", Path(sys.executable))
+    monkeypatch.setattr(launcher, "become", lambda command, env: started.append((command, env)))
+    monkeypatch.setattr(launcher.os, "chdir", lambda _: None)
+    launcher.lab("--no-browser", "--port=0")
+    ((command, environment),) = started
+
+    own = {name: str(tmp_path) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR")}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment | own, stderr=subprocess.PIPE, text=True)
+    try:
+        match = wait_for_line(process, r"(http://127\.0\.0\.1:\d+)(/lab/tree/\S+)\?token=(\w+)")
+        server, page, token = match.groups()
+        assert page == "/lab/tree/notebooks/00_what_is_a_backbone.ipynb"
+        html = fetch(f"{server}/lab", token)
+        assert fetch(f"{server}/formgrader", token) is None
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+    config = json.loads(re.search(r'id="jupyter-config-data"[^>]*>(.*?)</script>', html, re.S)[1])
+    present = {extension["name"] for extension in config["federated_extensions"]}
+    disabled = set(config["disabledExtensions"])
+    assert "@jupyter/nbgrader" in present, "without nbgrader this test shows nothing"
+    assert present - disabled <= LEARNERS_EXTENSIONS
+    assert "@jupyterlab/apputils-extension:announcements" in disabled
+
+
+def fetch(url: str, token: str, patience: float = 60) -> str | None:
+    """The text of a page, or None where the server says that there is none (404).
+
+    Jupyter prints its address a moment before it listens there, hence the patience, in seconds.
+    """
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return urllib.request.urlopen(request, timeout=patience).read().decode()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+        except urllib.error.URLError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,171 @@
+"""One set of packages: pyproject.toml says it, constraints.txt pins it, environment.yml repeats it for conda.
+
+Also what hangs together with them: Binder finds environment.yml, the workflow covers what is promised.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+PYTHONS = ("3.11", "3.12", "3.13")  # what the course promises and the workflow tests
+PLATFORMS = ("linux", "darwin", "win32")
+CONDA_NAMES = {"pytorch": "torch"}  # what conda-forge calls differently
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
+ENVIRONMENT = yaml.safe_load(read("environment.yml"))
+
+
+def requirements(lines: list[str]) -> dict[str, SpecifierSet]:
+    """Package names and the versions asked for; the project's own extras are left out."""
+    parsed = [Requirement(line) for line in lines]
+    return {r.name: r.specifier for r in parsed if r.name != PROJECT["name"]}
+
+
+LEARNERS = requirements(PROJECT["dependencies"])
+EXTRAS = {name: requirements(lines) for name, lines in PROJECT["optional-dependencies"].items()}
+
+
+def conda_packages() -> tuple[dict[str, SpecifierSet], dict[str, str], list[str]]:
+    """environment.yml as (versions asked for by PyPI's names, builds asked for, lines for pip)."""
+    versions, builds, pip = {}, {}, []
+    for line in ENVIRONMENT["dependencies"]:
+        if isinstance(line, dict):
+            pip = line["pip"]
+            continue
+        name, version, build = re.fullmatch(r"([\w-]+) ?([<>=][^ ]*)?(?: (\S+))?", line).groups()
+        name = CONDA_NAMES.get(name, name)
+        # conda's "=3.12" is what PyPI calls "==3.12.*"
+        versions[name] = SpecifierSet(re.sub(r"^=(\d[\d.]*)$", r"==\1.*", version or ""))
+        builds[name] = build
+    return versions, builds, pip
+
+
+def pins(python: str, platform: str) -> dict[str, Version]:
+    """The versions in constraints.txt that hold for one Python on one platform."""
+    machine = {"linux": "x86_64", "darwin": "arm64", "win32": "AMD64"}[platform]
+    system = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": platform}
+    system |= {"platform_machine": machine, "os_name": "nt" if platform == "win32" else "posix"}
+    found = {}
+    for line in read("constraints.txt").splitlines():
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate(default_environment() | system):
+            assert requirement.name not in found, (
+                f"{requirement.name} is pinned twice for {python}, {platform}"
+            )
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", line
+            found[canonicalize_name(requirement.name)] = Version(pin.version)
+    return found
+
+
+# ---- environment.yml -----------------------------------------------------------------------------
+
+
+def test_environment_asks_for_the_packages_and_versions_of_pyproject():
+    versions, _, pip = conda_packages()
+    asked = versions | requirements([line for line in pip if not line.startswith("-")])
+    del asked["python"], asked["pip"]
+    assert asked == LEARNERS | {"nbval": EXTRAS["test"]["nbval"]}
+
+
+def test_environment_has_a_tested_python_and_a_torch_without_cuda():
+    versions, builds, _ = conda_packages()
+    assert str(versions["python"]) in {f"=={python}.*" for python in PYTHONS}
+    assert builds["torch"] == "cpu*"
+
+
+def test_pip_comes_last_and_installs_the_course_from_its_folder():
+    versions, _, pip = conda_packages()
+    assert "pip" in versions, "conda warns where pip itself is not asked for"
+    assert "pip" in ENVIRONMENT["dependencies"][-1]
+    assert pip[-1] == "-e ."
+
+
+def test_binder_builds_from_environment_yml():
+    """repo2docker, which Binder runs, prints the image that it would build: no network, no Docker."""
+    program = shutil.which("jupyter-repo2docker", path=str(Path(sys.executable).parent))
+    command = [program, "--no-build", "--debug", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    image = done.stdout + done.stderr
+    assert done.returncode == 0, image
+    update = image.index('env update -p ${NB_PYTHON_PREFIX} --file "environment.yml"')
+    # "-e ." can be installed only if the course is copied before its environment is made.
+    assert image.index("COPY --chown=0:0 src/ ${REPO_DIR}/") < update
+
+
+# ---- constraints.txt -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_package_of_pyproject_is_pinned_within_its_bounds(python, platform):
+    found = pins(python, platform)
+    wanted = [LEARNERS, *EXTRAS.values()]
+    wrong = {
+        name: str(spec) for group in wanted for name, spec in group.items() if found.get(name) not in spec
+    }
+    assert not wrong, f"run `python3 course.py pin`: {wrong}"
+
+
+def test_what_is_installed_here_is_what_is_pinned():
+    found = pins(f"{sys.version_info[0]}.{sys.version_info[1]}", sys.platform)
+    here = {canonicalize_name(d.name): Version(d.version) for d in importlib.metadata.distributions()}
+    # "2.15.0+cpu" is 2.15.0 without CUDA
+    differs = {
+        name: str(here[name]) for name in found.keys() & here.keys() if here[name].public != str(found[name])
+    }
+    assert not differs, f"installed in other versions than constraints.txt says: {differs}"
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "environment.yml", "pyproject.toml"])
+def test_no_file_says_where_packages_are_fetched_from(name):
+    """Everyone's own index or mirror is used."""
+    assert not re.search(r"://|^\s*-\s*--|^--|index", read(name), re.M)
+
+
+# ---- The workflow, the licenses ------------------------------------------------------------------
+
+
+def test_the_workflow_tests_every_promised_python_on_linux_and_macos():
+    jobs = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert matrix["os"] == ["ubuntu-latest", "macos-latest"]
+    assert matrix["python"] == list(PYTHONS)
+    assert all(python in SpecifierSet(PROJECT["requires-python"]) for python in PYTHONS)
+    assert [step["run"] for step in jobs["test"]["steps"] if "run" in step] == ["make test"]
+    assert jobs["windows"]["steps"][-1]["run"].endswith("course.py lab --version")
+
+
+def test_ci_runs_the_command_of_the_readme():
+    script = ROOT / ".ci" / "run"
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    assert script.read_text().splitlines()[-1] == "make test"
+    assert os.access(script, os.X_OK)
+
+
+def test_license_and_citation_go_with_the_version():
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == PROJECT["version"]
+    assert PROJECT["license"] in citation["license"]
+    assert PROJECT["license-files"] == ["LICENSE", "LICENSE-TEXTS"]
+    assert read("LICENSE").startswith("MIT License")
+    assert "Attribution 4.0 International" in " ".join(read("LICENSE-TEXTS").split())
