@@ -110,8 +110,8 @@ def test_resizing_keeps_the_brightness(kind):
         resized = ready(kind, image_size=size).val.tensors[0]
         assert resized.shape[-2:] == (size, size)
         assert 0 <= resized.min() <= resized.max() <= 1
-        # without antialiasing, shrinking would drop pixels and be off by several times more
-        assert (resized.mean(dim=(1, 2, 3)) - plain).abs().mean() < 0.015
+        # shrinking without antialiasing skips pixels and is off by 0.010 or more
+        assert (resized.mean(dim=(1, 2, 3)) - plain).abs().mean() < 0.005
 
 
 def test_train_batches_are_shuffled_by_the_seed_and_between_epochs():
