@@ -96,8 +96,15 @@ def run(
             cell.outputs, cell.execution_count = [], None
 
     async def execute(profile: str) -> None:
-        async with asyncio.timeout(notebook_seconds):
-            await client.async_execute(env={**offline.environment(), "IPYTHONDIR": profile}, cleanup_kc=True)
+        async with asyncio.timeout(notebook_seconds) as limit:
+            try:
+                await client.async_execute(
+                    env={**offline.environment(), "IPYTHONDIR": profile}, cleanup_kc=True
+                )
+            except DeadKernelError:  # which is also what nbclient makes of being stopped
+                if not limit.expired() and asyncio.current_task().cancelling() == 0:
+                    raise ExecutionFailed(f"{current}: the kernel died; was there memory enough?") from None
+                raise TimeoutError from None
 
     begin = time.perf_counter()
     try:
@@ -110,8 +117,6 @@ def run(
         raise ExecutionFailed(f"{current}: not done after {cell_seconds:g} s, the limit of a cell") from None
     except TimeoutError:
         raise ExecutionFailed(f"{current}: the notebook was not done after {notebook_seconds:g} s") from None
-    except DeadKernelError:
-        raise ExecutionFailed(f"{current}: the kernel died; was there memory enough?") from None
     return time.perf_counter() - begin
 
 
@@ -155,7 +160,7 @@ def sanitize(text: str, only: str | None = None) -> str:
     return text
 
 
-def execute_in_place(path: Path) -> str:
+def execute_in_place(path: Path, cell_seconds: float = CELL_SECONDS) -> str:
     """Execute one notebook and write it back, unless something is wrong with it.
 
     Returns: a sentence with the seconds that took.
@@ -164,7 +169,7 @@ def execute_in_place(path: Path) -> str:
     name = check.display_name(path)
     notebook = nbformat.read(path, as_version=4)
     try:
-        seconds = run(notebook, path.parent)
+        seconds = run(notebook, path.parent, cell_seconds)
     except ExecutionFailed as error:
         raise ExecutionFailed(f"{name} was left as it was: {error}") from None
     settle(notebook)
