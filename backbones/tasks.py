@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 from tqdm import tqdm
 
@@ -95,8 +95,8 @@ def fit(task: pl.LightningModule, data: pl.LightningDataModule, epochs: int) -> 
     """Train with a progress bar and nothing else on the screen.
 
     Args: task; data, with train and val loaders; epochs, passes over the training set.
-    Returns: one dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in eval
-    mode, ready to be used.
+    Returns: one dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in
+    eval mode, ready to be used.
     """
     history = _History()
     trainer = _quiet_trainer(max_epochs=epochs, callbacks=[history, _Bar()])

@@ -1,0 +1,227 @@
+"""Figures of the lessons. Every figure is shown with a sentence for readers who cannot see it.
+
+Colours are from Okabe and Ito's colour-blind-safe set, one light and one dark, so that grey tells them apart.
+"""
+
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch.nn.functional as F
+from IPython.display import HTML, display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import Tensor
+
+SWAPPED = "#E69F00"  # orange, light: the backbone, the part that is swapped
+STAYS = "#0072B2"  # blue, dark: the part that stays
+THIRD = "#009E73"  # green, when a third is needed
+INK = "#333333"
+
+STYLE = {
+    "figure.dpi": 80,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "lines.linewidth": 2.2,
+}
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure with its alternative text, and close it.
+
+    JupyterLab does not read a picture's alt text to anybody, so it stands below the picture as well, folded.
+
+    Args: figure; alt, one or two sentences: what a sighted reader concludes from it.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight", dpi=STYLE["figure.dpi"])
+    plt.close(figure)
+    display(
+        {"image/png": buffer.getvalue(), "text/plain": f"Figure: {alt}"},
+        metadata={"image/png": {"alt": alt}},
+        raw=True,
+    )
+    display(HTML(f"<details><summary>Figure in words</summary>{alt}</details>"))
+
+
+def subplots(
+    rows: int = 1, columns: int = 1, width: float = 8, height: float = 3
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `width` x `height` inches in the course's style; its axes as an array (rows, columns)."""
+    with plt.rc_context(STYLE):
+        return plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+
+
+def image_grid(
+    images: Sequence[Tensor], titles: Sequence[str], columns: int = 6, title: str = "", side: float = 1.5
+) -> Figure:
+    """Pictures in rows. Each is (3, H, W) in colour (uint8, or float in [0, 1]), or (H, W) as a heat map."""
+    rows = -(-len(images) // columns)
+    figure, axes = subplots(rows, columns, columns * side, rows * (side + 0.25) + 0.4)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, caption in zip(axes.flat, images, titles, strict=False):
+        if image.ndim == 3:
+            axis.imshow(image.permute(1, 2, 0).numpy())
+        else:
+            axis.imshow(image.numpy(), cmap="gray")
+        axis.set_title(caption, fontsize=10)
+    figure.suptitle(title)
+    return figure
+
+
+def heat_map(axis: Axes, image: Tensor, heat: Tensor, title: str) -> None:
+    """Lay a coarse map of scores over a photo; each position of the map stays visible as a square.
+
+    Args: image (3, H, W), uint8 or float in [0, 1]; heat (h, w), any range: the highest is drawn brightest.
+    """
+    grey = image.float().mean(0)
+    axis.imshow(grey, cmap="gray")
+    low, high = heat.min(), heat.max()
+    scaled = (heat - low) / (high - low).clamp(min=1e-8)
+    enlarged = F.interpolate(scaled[None, None], size=grey.shape, mode="nearest")[0, 0]
+    axis.imshow(enlarged, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+    axis.set_title(title)
+    axis.axis("off")
+
+
+def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
+    """Horizontal bars, the first on top; values between 0 and 1 are written at the bars."""
+    names = [name.split(",")[0] for name in answers]
+    axis.barh(names, list(answers.values()), color=STAYS)
+    for row, value in enumerate(answers.values()):
+        axis.text(value + 0.02, row, f"{value:.2f}", va="center")
+    axis.set(xlim=(0, 1.15), xlabel="probability", title=title)
+    axis.set_xticks([0, 0.5, 1])
+    axis.invert_yaxis()
+
+
+def lines(
+    axis: Axes,
+    x: Sequence[float],
+    series: Mapping[str, Sequence[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str,
+) -> None:
+    """Up to three curves, told apart by colour, by line style and by a label at the end of each."""
+    looks = [(SWAPPED, "-", "o"), (STAYS, "--", "s"), (THIRD, ":", "^")]
+    for (label, values), (colour, style, marker) in zip(series.items(), looks, strict=False):
+        axis.plot(x, values, linestyle=style, marker=marker, color=colour)
+        axis.annotate(
+            label, (x[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va="center", color=INK
+        )
+    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+
+
+def anatomy(name: str, channels: Mapping[int, int]) -> Figure:
+    """DeepLabv3+ drawn as a backbone and what stays: ASPP, decoder, classifier.
+
+    After Chen et al., Encoder-Decoder with Atrous Separable Convolution (2018), figure 2 and section 4.
+
+    Args: name, the backbone's; channels, stride -> channels, as `backbone.channels`.
+    Raises: ValueError unless there is a map at stride 4, where the decoder taps in, and the deepest is at
+        stride 16 or 8, for which the paper gives atrous rates.
+    """
+    strides = sorted(stride for stride in channels if stride > 1)
+    if 4 not in strides or strides[-1] not in (8, 16):
+        raise ValueError(
+            f"DeepLabv3+ taps its backbone at stride 4 and at 16 or 8, but {name} has strides {strides}: "
+            "build it with output_stride=16."
+        )
+    rates = (6, 12, 18) if strides[-1] == 16 else (12, 24, 36)
+    figure, axes = subplots(1, 1, 11, 4.6)
+    axis = axes[0, 0]
+    axis.set(xlim=(0, 22), ylim=(0, 9.2))
+    axis.axis("off")
+
+    def box(
+        x: float, y: float, width: float, height: float, text: str, colour: str, size: float = 9.5
+    ) -> None:
+        swapped = colour == SWAPPED
+        axis.add_patch(
+            FancyBboxPatch(
+                (x, y),
+                width,
+                height,
+                boxstyle="round,pad=0,rounding_size=0.15",
+                facecolor=colour,
+                edgecolor=INK,
+                hatch="///" if swapped else None,  # so that grey print tells the two apart
+                linewidth=1.2,
+            )
+        )
+        label = axis.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=size)
+        label.set_color("black" if swapped or colour == "white" else "white")
+        if swapped:
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85})
+
+    def arrow(*points: tuple[float, float], style: str = "-") -> None:
+        for start, end in itertools.pairwise(points[:-1]):
+            axis.plot(*zip(start, end, strict=True), color=INK, linewidth=1.5, linestyle=style)
+        axis.annotate(
+            "",
+            points[-1],
+            points[-2],
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": INK,
+                "linewidth": 1.5,
+                "linestyle": style,
+                "shrinkA": 0,
+            },
+        )
+
+    box(0.1, 5.3, 1.5, 2.2, "image\nH×W×3", "white")
+    x, width, gap = 2.4, 1.55, 0.3
+    lefts = {stride: x + row * (width + gap) for row, stride in enumerate(strides)}
+    for row, stride in enumerate(strides):
+        height = 3.2 - 0.45 * row
+        box(
+            lefts[stride],
+            6.4 - height / 2,
+            width,
+            height,
+            f"stride {stride}\n{channels[stride]} ch.",
+            SWAPPED,
+        )
+    right = lefts[strides[-1]] + width
+    arrow((1.6, 6.4), (2.4, 6.4))
+    for left, following in itertools.pairwise(strides):
+        arrow((lefts[left] + width, 6.4), (lefts[following], 6.4))
+    axis.text((x + right) / 2, 8.35, f"BACKBONE: {name}", ha="center", fontsize=13, weight="bold")
+
+    aspp = 11.2
+    branches = ["1×1 conv", *(f"3×3, rate {rate}" for rate in rates), "image pooling"]
+    for row, text in enumerate(branches):
+        box(aspp, 7.45 - 0.72 * row, 2.6, 0.6, text, STAYS, 9)
+    arrow((right, 6.4), (aspp, 6.4))
+    axis.text(aspp + 1.3, 8.35, "ASPP", ha="center", fontsize=13, weight="bold")
+    arrow((aspp + 2.6, 6.4), (14.6, 6.4))
+    box(14.6, 5.3, 1.7, 2.2, "concat\n1×1 conv\n256", STAYS)
+    axis.text((x + right) / 2, 4.2, "orange, hatched: is swapped", fontsize=11, style="italic")
+    axis.text(19.3, 8.35, "blue: stays (head)", ha="center", fontsize=11, style="italic")
+
+    low = lefts[4] + width / 2
+    box(aspp, 1.35, 2.6, 1.1, "1×1 conv\n48", STAYS)
+    arrow((low, 6.4 - (3.2 - 0.45 * strides.index(4)) / 2), (low, 1.9), (aspp, 1.9))
+    axis.text(low + 0.3, 2.15, "low-level features, stride 4", fontsize=9.5)
+    box(14.6, 1.0, 1.7, 1.8, "concat\n256+48", STAYS)
+    box(16.9, 1.0, 1.7, 1.8, "two 3×3\nconv\n256", STAYS)
+    box(19.2, 1.0, 1.2, 1.8, "1×1\nconv", STAYS)
+    arrow((aspp + 2.6, 1.9), (14.6, 1.9))
+    arrow((15.45, 5.3), (15.45, 2.8))
+    axis.text(15.6, 4.0, f"upsample ×{strides[-1] // 4}", fontsize=9.5)
+    arrow((16.3, 1.9), (16.9, 1.9))
+    arrow((18.6, 1.9), (19.2, 1.9))
+    axis.text(17.5, 0.25, "DECODER", ha="center", fontsize=13, weight="bold")
+    box(19.2, 4.6, 2.6, 2.2, "upsample ×4\nH×W×classes", "white")
+    arrow((20.4, 1.9), (21.0, 1.9), (21.0, 4.6))
+    return figure
