@@ -48,11 +48,15 @@ EMPTY_ALT = re.compile(
 )
 
 
+def lessons() -> list[Path]:
+    """Every lesson, in order."""
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
 def course_notebooks() -> list[Path]:
     """Every lesson and every solution, in order."""
-    lessons, solutions = ROOT / "notebooks", ROOT / "solutions"
-    found = [*sorted(lessons.glob("*.ipynb")), *sorted(solutions.glob("*/*.ipynb"))]
-    return [path for path in found if not path.parent.name.startswith(".")]  # JupyterLab's checkpoints
+    solutions = sorted((ROOT / "solutions").glob("*/*.ipynb"))
+    return lessons() + [path for path in solutions if not path.parent.name.startswith(".")]  # no checkpoints
 
 
 def find_notebook(name: str) -> Path:

@@ -1,0 +1,157 @@
+"""How long each lesson takes and how much memory: `make bench`, or
+
+    python -m benchmarks.lessons [NOTEBOOK ...]       default: every lesson
+
+Each lesson runs top to bottom in a kernel of its own. Its seconds count from the kernel's start to its end,
+as a learner waits for "Run All"; its memory is the largest sum, seen every 0.1 s, of what the kernel and
+its child processes occupy (on Linux the proportional set size, which counts shared pages once; elsewhere
+the resident set size). With no lesson named, the table in benchmarks/lessons.md is written anew. A
+measurement, not a test: other work on the machine is measured too.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import psutil
+
+from authoring import check, execute
+
+RESULTS = Path(__file__).with_name("lessons.md")
+SECONDS, GIGABYTES = 90, 1.5  # so that a lesson works on Binder: one or two cores, 2 GB
+COMMAND = "python course.py bench"
+
+
+@dataclass
+class Measurement:
+    """One lesson, run once."""
+
+    lesson: str
+    seconds: float
+    gigabytes: float
+
+    @property
+    def within(self) -> bool:
+        """Whether both budgets are kept."""
+        return self.seconds <= SECONDS and self.gigabytes <= GIGABYTES
+
+
+class PeakMemory:
+    """Watches a process and its children from a thread, until `stop` gives the peak."""
+
+    def __init__(self, pid: int, interval: float = 0.1) -> None:
+        self.process = psutil.Process(pid)
+        self.peak = 0
+        self.interval = interval
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+
+    def watch(self) -> None:
+        """Look again and again, until stopped."""
+        while not self.stopped.wait(self.interval):
+            self.peak = max(self.peak, occupied(self.process))
+
+    def stop(self) -> float:
+        """The peak in gigabytes (10^9 bytes)."""
+        self.stopped.set()
+        self.thread.join()
+        return self.peak / 1e9
+
+
+def occupied(process: psutil.Process) -> int:
+    """Bytes that a process and its descendants occupy now; those that have ended count nothing."""
+    total = 0
+    try:
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    for member in family:
+        try:
+            memory = member.memory_full_info()
+            total += getattr(memory, "pss", memory.rss)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total
+
+
+def measure(path: Path) -> Measurement:
+    """Run one lesson; its file is not changed.
+
+    Raises: authoring.execute.ExecutionFailed.
+    """
+    watcher: list[PeakMemory] = []
+    begin = time.perf_counter()
+    try:
+        execute.run(
+            nbformat.read(path, as_version=4),
+            path.parent,
+            on_start=lambda pid: watcher.append(PeakMemory(pid)),
+        )
+    finally:
+        seconds = time.perf_counter() - begin
+        gigabytes = watcher[0].stop() if watcher else 0.0
+    return Measurement(path.stem, seconds, gigabytes)
+
+
+def machine() -> str:
+    """This machine in words, without its name."""
+    memory = psutil.virtual_memory().total / 1e9
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}, torch {version('torch')}"
+    )
+
+
+def table(measurements: list[Measurement]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "# What the lessons cost",
+        "",
+        f"Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}.",
+        "Each lesson ran once, from top to bottom, in a kernel of its own (benchmarks/lessons.py).",
+        "",
+        "| lesson | seconds | budget | peak memory, GB | budget | within |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for m in measurements:
+        verdict = "yes" if m.within else "**no**"
+        lines.append(
+            f"| {m.lesson} | {m.seconds:.0f} | {SECONDS} | {m.gigabytes:.2f} | {GIGABYTES} | {verdict} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, say so, write the table; return 1 when a lesson failed or is over a budget."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Measure the lessons' seconds and memory.")
+    check.add_notebooks_argument(parser)
+    named = parser.parse_args(arguments).notebook
+    measurements: list[Measurement] = []
+    failed = False
+    for path in named or check.lessons():
+        try:
+            m = measure(path)
+        except execute.ExecutionFailed as error:
+            print(f"{path.stem}: could not be measured: {error}", file=sys.stderr)
+            failed = True
+            continue
+        measurements.append(m)
+        verdict = "" if m.within else f"  OVER BUDGET ({SECONDS} s, {GIGABYTES} GB)"
+        print(f"{m.lesson}: {m.seconds:.0f} s, {m.gigabytes:.2f} GB{verdict}", flush=True)
+    if not named and not failed:
+        RESULTS.write_text(table(measurements), encoding="utf-8")
+        print(f"written: {check.display_name(RESULTS)}")
+    return int(failed or not all(m.within for m in measurements))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
