@@ -6,14 +6,16 @@ A notebook is named by its file or by how its name begins (00, lab01). It runs t
 kernel, in its own folder, cut off from the network. Where a cell fails, or the outputs are not fit to be
 committed (`authoring.check`), the file on disk stays as it was and one sentence says why.
 
-Executing again changes only what has changed: the metadata is fixed, no times are recorded, and two things
-that differ from run to run are settled here.
+Executing again changes only what has changed: the metadata is fixed, no times are recorded, and what
+differs from run to run is settled here.
 
 - *Widget views* are left out. A view is the random id of an object in a kernel that is gone by the time
   somebody opens the file. JupyterLab 4.6 and nbconvert then show the text/plain that stands beside the
   view, and show the same without it, so all that the view adds is noise in diffs. (nbval passes over views,
   and does compare the text/plain.) A widget in a lesson therefore needs a text/plain worth reading: give it
   a `__repr__`.
+- *What stands in an Output widget*, as `interact` makes one, is saved before the widget's text: the static
+  picture for readers who cannot run the explorer. It is also what nbval, which knows no widgets, will see.
 - *Progress bars* say "0%" in that text, because it is written before the first step. The rules of
   tests/nbval_sanitize.cfg turn that into "[progress bar, 30 steps]", here as in the comparison.
 """
@@ -29,6 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -42,6 +45,7 @@ CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900  # a kernel that hangs without a word must not hang the maintainer
 SANITIZE_FILE = ROOT / "tests" / "nbval_sanitize.cfg"
 SANITIZE_RULE = re.compile(r"^\[(.+)\]\nregex: (.*)\nreplace: (.*)$", re.MULTILINE)
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -87,7 +91,7 @@ def run(
         timeout=cell_seconds,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=CRITICAL"],
         on_cell_execute=remember,
         on_notebook_start=started,
     )
@@ -97,6 +101,7 @@ def run(
 
     async def execute(profile: str) -> None:
         async with asyncio.timeout(notebook_seconds) as limit:
+            listener = asyncio.create_task(keep_listening(client))
             try:
                 await client.async_execute(
                     env={**offline.environment(), "IPYTHONDIR": profile}, cleanup_kc=True
@@ -105,6 +110,8 @@ def run(
                 if not limit.expired() and asyncio.current_task().cancelling() == 0:
                     raise ExecutionFailed(f"{current}: the kernel died; was there memory enough?") from None
                 raise TimeoutError from None
+            finally:
+                listener.cancel()
 
     begin = time.perf_counter()
     try:
@@ -120,8 +127,24 @@ def run(
     return time.perf_counter() - begin
 
 
+async def keep_listening(client: NotebookClient) -> None:
+    """Ask the kernel's shell socket for its state twice a second, for as long as the client runs.
+
+    Without this, an execution with an Output widget now and then stalls until the limit of a cell. nbclient
+    tells such a widget what stands in it by sending on this socket past the event loop (`Session.send` of
+    jupyter_client shadows it), while the loop waits for the reply to the cell on the same one. A sender
+    takes ZeroMQ's signal for what has arrived with it, so the loop may never learn of the reply. Asking
+    makes it look.
+    """
+    while True:
+        await asyncio.sleep(0.5)
+        if client.kc is not None:
+            client.kc.shell_channel.socket.get(zmq.EVENTS)
+
+
 def settle(notebook: NotebookNode) -> None:
     """Take out, in place, whatever differs from one execution to the next: see the top of this file."""
+    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
     notebook.metadata = nbformat.from_dict(check.NOTEBOOK_METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
@@ -129,12 +152,33 @@ def settle(notebook: NotebookNode) -> None:
         )
         if cell.cell_type != "code":
             continue
-        cell.outputs = merge_streams(cell.outputs)
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if WIDGET_VIEW in data and "text/plain" in data:
-                data["text/plain"] = sanitize(data["text/plain"], only="progress-bar")
-            data.pop(WIDGET_VIEW, None)
+        cell.outputs = merge_streams(
+            [plain for output in cell.outputs for plain in without_widget(output, state)]
+        )
+
+
+def without_widget(output: NotebookNode, state: dict) -> list[NotebookNode]:
+    """An output for readers without a kernel: what stands in a widget, then the widget's text in its place.
+
+    In this order because `interact` first calls its function and then shows the widget, as nbval sees it.
+
+    Args: state, the widgets that the kernel made: {model id: {"state": {...}}}.
+    """
+    data = output.get("data", {})
+    view = data.pop(WIDGET_VIEW, None)
+    if view is None:
+        return [output]
+    for rule in ("progress-bar", "explorer"):
+        data["text/plain"] = sanitize(data["text/plain"], only=rule)
+    return [*contents(view["model_id"], state), output]
+
+
+def contents(model_id: str, state: dict) -> list[NotebookNode]:
+    """What a widget and its children show by Output widgets, as `interact` does."""
+    model = state.get(model_id.removeprefix("IPY_MODEL_"), {}).get("state", {})
+    if model.get("_model_name") == "OutputModel":
+        return [nbformat.from_dict(output) for output in model.get("outputs", [])]
+    return [output for child in model.get("children", []) for output in contents(child, state)]
 
 
 def merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -17,6 +17,7 @@ TOY = toys.code(
     "for step in tqdm(range(30), desc='fit'):\n    pass",
     "class Explorer(widgets.VBox):\n    def __repr__(self):\n        return 'Run this cell.'\n\nExplorer()",
     "from pathlib import Path\n\nprint(Path('neighbor.txt').read_text())",
+    "@widgets.interact(k=(1, 5))\ndef double(k=2):\n    print('twice', k)\n    display(k * 2)",
 )
 
 
@@ -47,6 +48,13 @@ def test_bars_and_widgets_read_well_without_a_kernel(executed: Path) -> None:
     bar, explorer = outputs(executed)[2][0], outputs(executed)[3][0]
     assert dict(bar.data) == {"text/plain": "fit: [progress bar, 30 steps]"}
     assert dict(explorer.data) == {"text/plain": "Run this cell."}
+
+
+def test_an_explorer_is_saved_with_what_it_shows_first(executed: Path) -> None:
+    stream, shown, explorer = outputs(executed)[5]
+    assert dict(explorer.data) == {"text/plain": "[explorer: run this notebook to operate it]"}
+    assert stream.text == "twice 2\n"
+    assert shown.data == {"text/plain": "4"}
 
 
 def test_the_working_directory_is_the_notebooks_folder(executed: Path) -> None:
@@ -147,5 +155,5 @@ def test_nbval_compares_what_is_committed(executed: Path, tmp_path: Path) -> Non
     assert len(failed) == 1, done.stdout
     assert "changed.ipynb::Cell 4" in failed[0]
     assert "lost" in done.stdout
-    assert "14 passed" in done.stdout, done.stdout  # 3 x 5 cells - 1; none of labs/ or tests/
+    assert "17 passed" in done.stdout, done.stdout  # 3 x 6 cells - 1; none of labs/ or tests/
     assert any("execution count None" in problem for problem in check.check(tmp_path / "uncounted.ipynb"))

@@ -24,6 +24,12 @@ OVERLOOKED = {
         ("Wall time: 81.2 μs", "Wall time: 9 μs"),
     ],
     "address": [("<function f at 0x7f2b3c4d5e6f>", "<function f at 0x7fffa01b2c3d>")],
+    "explorer": [
+        (
+            "interactive(children=(IntSlider(value=2, description='k', max=5, min=1), Output()), _dom_c",
+            "interactive(children=(IntSlider(value=3, description='k', max=5, min=1), Output()), _dom_c",
+        )
+    ],
     "progress-bar": [
         (
             "fit:   0%|          | 0/30 [00:00<?, ?it/s]",
