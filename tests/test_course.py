@@ -5,6 +5,7 @@ notes how it was called; where it has to fail for want of a network, the real in
 """
 
 import ast
+import contextlib
 import importlib.util
 import json
 import os
@@ -17,6 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,27 +28,24 @@ LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
 # What a module of that name in the course's folder does instead of the real one.
-ECHO = "import os, sys; print('RAN', *sys.argv[1:]); print('CONFIG', os.environ.get('JUPYTER_CONFIG_PATH'))\n"
+ECHO = """import os, sys
+print("RAN", *sys.argv[1:])
+print(os.environ.get("JUPYTER_CONFIG_PATH"), os.environ.get("PYTHONPATH"))
+"""
 
-FAKE_UV = """#!{python}
-import pathlib, sys, time
-arguments = " ".join(sys.argv[1:])
-here = pathlib.Path(__file__).parent
-mood = (here / "mood").read_text()
-if "--version" in arguments:
-    print("uv 9.9")
-    sys.exit()
-with open(here / "calls", "a") as calls:
-    calls.write(arguments + "\\n")
-if "--dry-run" in arguments:  # the question whether PyTorch's own index answers
-    sys.exit("cpu" not in mood)
-if "fails-with-cpu" in mood and "--torch-backend" in arguments or "fails:" in mood:
-    sys.exit(mood.partition("fails:")[2])
-if "slow" in mood:
-    print("Downloading", flush=True)
-    time.sleep(30)
-print(" + a-package==1.0")
-print("Installed 1 package")
+FAKE_UV = """#!/bin/sh
+here="${0%/*}"
+read -r mood < "$here/mood"
+case "$*" in *--version*) echo uv 9.9; exit ;; esac
+echo "$*" >> "$here/calls"
+case "$* / $mood" in
+    *--dry-run*/*cpu*) exit 0 ;;  # the question whether PyTorch's own index answers
+    *--dry-run*) exit 1 ;;
+    *--torch-backend*/*fails-with-cpu* | *fails:*) echo "${mood#*fails:}"; exit 1 ;;
+    *slow*) echo $$ > "$here/pid"; echo Downloading; exec /bin/sleep 30 ;;
+esac
+echo " + a-package==1.0"
+echo "Installed 1 package"
 """
 
 
@@ -78,8 +77,8 @@ class Course:
 
     def uv(self, mood: str = "") -> None:
         """Put the made-up uv on the PATH. Moods: "cpu", "fails-with-cpu", "slow", "fails:" and the reason."""
-        self.program("uv", FAKE_UV.format(python=sys.executable))
-        (self.bin / "mood").write_text(mood)
+        self.program("uv", FAKE_UV)
+        (self.bin / "mood").write_text(mood + "\n")
 
     @property
     def installations(self) -> list[str]:
@@ -219,7 +218,8 @@ def test_lab_opens_the_first_lesson_and_passes_options_on(course):
     done = course.works("lab", "--no-browser", "--port=9999")
     assert "/lab/tree/notebooks/00_what_is_a_backbone.ipynb" in done.stdout
     assert done.stdout.splitlines()[0].endswith("--no-browser --port=9999")
-    assert f"CONFIG {course.root / '.jupyter'}" in done.stdout
+    # Its own settings, and none of the packages that another Python's PYTHONPATH brings along.
+    assert done.stdout.splitlines()[1] == f"{course.root / '.jupyter'} None"
 
 
 @pytest.mark.skipif(not LINUX, reason="elsewhere there is always a display")
@@ -261,6 +261,14 @@ def test_tests_add_their_packages_and_the_lab_keeps_them(installed):
     (installed.root / "inbox").mkdir()
     installed.works("grade", "lab01", "inbox")
     assert [call.rpartition(" ")[2] for call in installed.installations] == [".", ".[test]"]
+
+
+def test_a_change_of_packages_reaches_those_of_the_tests_too(installed):
+    installed.works("test")
+    with open(installed.root / "constraints.txt", "a") as constraints:
+        constraints.write("a-new-package==1.0\n")
+    installed.works("lab")
+    assert installed.installations[-1].endswith("-e .[test]")
 
 
 @pytest.mark.parametrize(
@@ -329,38 +337,35 @@ def test_a_course_that_was_moved(installed):
     assert installed.state["folder"] == str(moved / ".venv")
 
 
-def test_an_installation_that_was_killed(course):
+@contextlib.contextmanager
+def in_the_middle_of_an_installation(course: Course) -> Iterator[subprocess.Popen]:
     course.uv("slow")
+    command = [sys.executable, str(course.root / "course.py"), "lab"]
+    # Its own session, like a terminal of its own: Ctrl-C and a closed window reach all that runs there.
     process = subprocess.Popen(
-        [sys.executable, str(course.root / "course.py"), "lab"],
-        env=course.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        command, env=course.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for_line(process, r"Downloading")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    wait_for_line(process, "Downloading")
+    yield process
     assert course.state == {"complete": False}
+
+
+def test_an_installation_that_was_killed(course):
+    with in_the_middle_of_an_installation(course) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
     course.uv()
     assert "was not finished: making it again" in course.works("lab").stderr
 
 
 def test_control_c_stops_cleanly(course):
-    course.uv("slow")
-    process = subprocess.Popen(
-        [sys.executable, str(course.root / "course.py"), "lab"],
-        env=course.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    wait_for_line(process, r"Downloading")
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    with in_the_middle_of_an_installation(course) as process:
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
     assert process.returncode == 1
     assert said.strip().splitlines()[-1] == "course.py: stopped; run the same command again to go on"
-    assert course.state == {"complete": False}
+    with pytest.raises(ProcessLookupError):  # the installer does not go on in the background
+        os.kill(int((course.bin / "pid").read_text()), 0)
 
 
 def wait_for_line(process: subprocess.Popen, pattern: str) -> re.Match:
@@ -401,7 +406,7 @@ def test_no_disk_space_for_a_start(course):
     sentence = course.fails("lab", sabotage=little)
     assert "not enough disk space" in sentence
     assert "1.2 GB are free" in sentence
-    assert not course.installations
+    assert not (course.root / ".venv").exists()
 
 
 def test_the_disk_fills_up_on_the_way(course):
