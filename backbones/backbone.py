@@ -96,7 +96,8 @@ def create_backbone(name: str, weights: str | None = None, **options: Any) -> Ba
         BackboneError: its subclasses say what else was wrong: output stride, weights, weight file.
     """
     if name not in _builders:
-        near = difflib.get_close_matches(name, _builders, n=4, cutoff=0.5)
+        bare = name.lower().partition(".")[0]  # timm also writes "resnet50.a1_in1k": a model and its weights
+        near = difflib.get_close_matches(bare, _builders, n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "backbones.backbone_names() lists all names."
         raise UnknownBackboneError(f"there is no backbone called {name!r}; {hint}")
     return _builders[name](weights=weights, **options)

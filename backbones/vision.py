@@ -77,14 +77,20 @@ class ImageBackbone(Backbone):
 
         Args: images (..., 3, H, W), uint8 in 0..255 or float in [0, 1].
         Returns: float, same shape.
-        Raises: ImageError for float images far outside [0, 1].
+        Raises: ImageError for other types, for float images far outside [0, 1], for other than 3 channels.
         """
+        _expect_three_channels(images)
         if images.dtype == torch.uint8:
             images = images / 255
-        elif images.numel() and images.max() > 2:
-            raise ImageError(
-                f"these float images reach {images.max():.0f}: divide by 255 first, or pass them as uint8."
-            )
+        elif not images.is_floating_point():
+            raise ImageError(f"these images are {images.dtype}: pass uint8 in 0..255 or float in [0, 1].")
+        elif images.numel():
+            low, high = images.aminmax()
+            if low < -0.5 or high > 1.5:  # resizing may overshoot a little; this is something else
+                raise ImageError(
+                    f"these float images range from {low:.1f} to {high:.1f}, not from 0 to 1: divide 0..255 "
+                    "by 255 first or pass them as uint8, and do not normalize twice."
+                )
         mean, std = (images.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
         return (images - mean) / std
 
@@ -108,17 +114,25 @@ class ImageBackbone(Backbone):
                 f"expected a batch of images (B, 3, H, W), got shape {tuple(images.shape)}"
                 + ("; add the batch dimension with images[None]." if images.ndim == 3 else ".")
             )
-        if images.shape[1] != 3:
-            grey = (
-                " For grey images repeat the channel: images.expand(-1, 3, -1, -1)."
-                if images.shape[1] == 1
-                else ""
-            )
-            raise ImageError(f"expected 3 channels (B, 3, H, W), got shape {tuple(images.shape)}.{grey}")
+        _expect_three_channels(images)
         maps = self.body(images)
         if getattr(self.body, "output_fmt", None) == "NHWC":  # timm's Swin family keeps channels last
             maps = [one.permute(0, 3, 1, 2) for one in maps]
         return ByStride(self._by_stride(maps))
+
+
+def _expect_three_channels(images: Tensor) -> None:
+    """Raise ImageError, with the likely remedy, unless images are (..., 3, H, W)."""
+    shape = tuple(images.shape)
+    if len(shape) >= 3 and shape[-3] == 3:
+        return
+    hint = ""
+    if len(shape) >= 3 and shape[-1] == 3:
+        hint = " The channels come last here: images.movedim(-1, -3) moves them."
+    elif len(shape) >= 3 and shape[-3] == 1:
+        repeated = "images.expand(3, -1, -1)" if len(shape) == 3 else "images.expand(-1, 3, -1, -1)"
+        hint = f" For gray images repeat the channel: {repeated}."
+    raise ImageError(f"expected 3 channels (B, 3, H, W), got shape {shape}.{hint}")
 
 
 def _is_file(weights: str | Path | None) -> bool:
