@@ -1,0 +1,318 @@
+"""Image backbones: what they declare is what they do, at every output stride, and errors that help."""
+
+from functools import cache
+from math import ceil
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from backbones import create_backbone
+from backbones.vision import ImageBackbone, ImageError, OutputStrideError
+
+STRIDES = {  # of the course's backbones, shallow to deep, at output stride 32
+    "resnet18": (2, 4, 8, 16, 32),
+    "resnet50": (2, 4, 8, 16, 32),
+    "resnet101": (2, 4, 8, 16, 32),
+    "xception41": (2, 4, 8, 16, 32),
+    "xception65": (2, 4, 8, 16, 32),
+    "mobilenetv2_100": (2, 4, 8, 16, 32),
+    "mobilenetv3_large_100": (2, 4, 8, 16, 32),
+    "tf_efficientnet_lite0": (2, 4, 8, 16, 32),
+    "tf_efficientnet_lite1": (2, 4, 8, 16, 32),
+    "tf_efficientnet_lite2": (2, 4, 8, 16, 32),
+    "vgg16": (1, 2, 4, 8, 16, 32),
+    "convnext_tiny": (4, 8, 16, 32),
+}
+DILATABLE = [name for name in STRIDES if name != "vgg16"]
+EACH_STRIDE = pytest.mark.parametrize(
+    ("name", "output_stride"), [(name, 32) for name in STRIDES] + [(n, s) for n in DILATABLE for s in (16, 8)]
+)
+
+
+@cache
+def shapes_only(name: str, output_stride: int) -> ImageBackbone:
+    """A backbone without numbers: its forward pass works out shapes and nothing else."""
+    with torch.device("meta"):
+        backbone = create_backbone(name, output_stride=output_stride).eval()
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.forward = lambda maps: maps  # changes no shape, and takes nine tenths of the time
+    return backbone
+
+
+@pytest.fixture
+def small() -> ImageBackbone:
+    """82 thousand random parameters, output stride 32."""
+    torch.manual_seed(0)
+    return create_backbone("test_efficientnet").eval()
+
+
+@EACH_STRIDE
+def test_strides_and_channels_are_as_declared(name, output_stride):
+    backbone = shapes_only(name, output_stride)
+    assert backbone.name == name
+    assert backbone.output_stride == output_stride
+    assert tuple(backbone.channels) == tuple(s for s in STRIDES[name] if s <= output_stride)
+    for height, width in [(96, 97), (224, 129)]:
+        features = backbone(torch.empty(2, 3, height, width, device="meta"))
+        assert tuple(features) == tuple(backbone.channels)
+        for stride, maps in features.items():
+            assert maps.shape[:2] == (2, backbone.channels[stride])
+            assert maps.shape[2] in {height // stride, ceil(height / stride)}, (stride, maps.shape)
+            assert maps.shape[3] in {width // stride, ceil(width / stride)}, (stride, maps.shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [  # from the papers' tables of the architectures
+        ("resnet101", {2: 64, 4: 256, 8: 512, 16: 1024, 32: 2048}),
+        ("mobilenetv2_100", {2: 16, 4: 24, 8: 32, 16: 96, 32: 320}),
+        ("vgg16", {1: 64, 2: 128, 4: 256, 8: 512, 16: 512, 32: 512}),
+    ],
+)
+def test_channels_are_those_of_the_paper(name, channels):
+    assert shapes_only(name, 32).channels == channels
+
+
+@pytest.mark.parametrize("name", DILATABLE)
+def test_with_dilation_the_deepest_of_each_stride_is_kept(name):
+    deepest = shapes_only(name, 32).channels[32]
+    assert shapes_only(name, 16).channels[16] == deepest
+    assert shapes_only(name, 8).channels[8] == deepest
+
+
+@pytest.mark.parametrize("name", DILATABLE)
+def test_parameters_are_the_same_at_every_output_stride(name):
+    def inventory(output_stride: int) -> dict[str, torch.Size]:
+        return {key: value.shape for key, value in shapes_only(name, output_stride).state_dict().items()}
+
+    assert inventory(32) == inventory(16) == inventory(8)
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+def test_vgg_cannot_be_dilated_and_says_so(output_stride):
+    with pytest.raises(OutputStrideError, match=r"'vgg16' can only be built with output_stride=32"):
+        create_backbone("vgg16", output_stride=output_stride)
+
+
+def test_a_model_that_starts_at_another_stride_says_which():
+    with pytest.raises(OutputStrideError, match=r"'vit_tiny_patch16_224' can only .* output_stride=16"):
+        create_backbone("vit_tiny_patch16_224", output_stride=8)
+
+
+@pytest.mark.parametrize("output_stride", [4, 64, 0, 12, "16", None])
+def test_an_impossible_output_stride_says_which_are_possible(output_stride):
+    with pytest.raises(OutputStrideError, match=f"output_stride={output_stride!r} .* choose 32, 16 or 8"):
+        create_backbone("resnet18", output_stride=output_stride)
+
+
+# The atrous identity: leave out the stride, dilate what follows, and the same weights compute the same
+# numbers, only at more positions. Chen et al., DeepLab (2016), section 3.1.
+
+ATROUS = ["resnet18", "mobilenetv2_100", "tf_efficientnet_lite0", "xception65"]
+ODD, EVEN = 65, 96  # every map on the way has an odd size, or an even one down to stride 16
+
+
+@cache
+def with_random_weights(name: str) -> ImageBackbone:
+    """In double precision, so that 'equal' can be told from 'close'; batch norm must not be an identity."""
+    torch.manual_seed(0)
+    backbone = create_backbone(name).double().eval()
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    return backbone
+
+
+def dilated_twin(name: str, output_stride: int) -> ImageBackbone:
+    """The same weights at another output stride."""
+    with torch.device("meta"):
+        twin = create_backbone(name, output_stride=output_stride).eval()
+    twin.load_state_dict(with_random_weights(name).state_dict(), assign=True)
+    return twin
+
+
+def noise(size: int) -> Tensor:
+    return torch.randn(1, 3, size, size, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+
+
+@cache
+@torch.no_grad()
+def original_map(name: str, size: int) -> Tensor:
+    return with_random_weights(name)(noise(size))[32]
+
+
+@torch.no_grad()
+def differences(name: str, twin: ImageBackbone, size: int) -> dict[int, float]:
+    """Phase -> largest difference between every n-th position of the twin and the original, relative."""
+    original, dense = original_map(name, size), twin(noise(size))[twin.output_stride]
+    step = 32 // twin.output_stride
+    sampled = {phase: dense[..., phase::step, phase::step] for phase in range(step)}
+    return {
+        phase: float((maps - original).abs().max() / original.abs().max())
+        for phase, maps in sampled.items()
+        if maps.shape == original.shape
+    }
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize("name", ATROUS)
+def test_atrous_identity(name, output_stride):
+    twin = dilated_twin(name, output_stride)
+    assert differences(name, twin, ODD)[0] < 1e-12
+    # TensorFlow pads even sizes on the right only, so a stride of 2 keeps the second of each two positions.
+    phase = 32 // output_stride - 1 if name.startswith("tf_") else 0
+    by_phase = differences(name, twin, EVEN)
+    assert by_phase.pop(phase) < 1e-12
+    assert len(by_phase) == 32 // output_stride - 1
+    assert min(by_phase.values()) > 1e-6, "other positions hold other numbers"
+
+
+@pytest.mark.parametrize("name", ATROUS)
+def test_atrous_identity_needs_the_rate(name):
+    twin = dilated_twin(name, 16)
+    for module in twin.modules():
+        if isinstance(module, nn.Conv2d) and module.dilation == (2, 2):
+            module.dilation = (1, 1)
+            if module.padding != (0, 0):
+                module.padding = (module.padding[0] // 2, module.padding[1] // 2)
+    assert differences(name, twin, ODD)[0] > 1e-6
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
+@torch.no_grad()
+def test_dilation_leaves_the_shallow_maps_alone(name):
+    expected, actual = with_random_weights(name)(noise(64)), dilated_twin(name, 8)(noise(64))
+    for stride in (2, 4):
+        assert torch.equal(actual[stride], expected[stride])
+
+
+# What goes in
+
+
+def test_mean_and_std_are_those_the_model_was_trained_with():
+    lite, resnet = shapes_only("tf_efficientnet_lite0", 32), shapes_only("resnet50", 32)
+    assert (lite.mean, lite.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert (resnet.mean, resnet.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_normalize_shifts_and_scales_each_channel(small):
+    assert small.mean == (0.485, 0.456, 0.406)
+    image = torch.tensor([0.485, 0.456 + 0.224, 1.0])[:, None, None].expand(3, 2, 2)
+    expected = torch.tensor([0.0, 1.0, (1 - 0.406) / 0.225])[:, None, None].expand(3, 2, 2)
+    torch.testing.assert_close(small.normalize(image), expected)
+    torch.testing.assert_close(small.normalize(image[None]), expected[None])
+
+
+def test_normalize_takes_bytes_and_floats_alike(small):
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    untouched = images.clone()
+    torch.testing.assert_close(small.normalize(images), small.normalize(images / 255))
+    assert torch.equal(images, untouched)
+    assert small.normalize(images.double() / 255).dtype == torch.double
+
+
+RGB = torch.rand(1, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("images", "advice"),
+    [
+        (RGB * 255, r"range from \d\.\d to 25\d\.\d, not from 0 to 1: divide 0\.\.255 by 255 first or pass"),
+        ((RGB - 0.5) / 0.2, "do not normalize twice"),
+        ((RGB * 255).long(), r"these images are torch\.int64: pass uint8 in 0\.\.255 or float in \[0, 1\]"),
+        (RGB[:, :1], r"expected 3 channels .* \(1, 1, 32, 32\)\. For gray images repeat the channel: "),
+        (RGB[0, :1], r"images\.expand\(3, -1, -1\)"),
+        (RGB.movedim(1, -1), r"\(1, 32, 32, 3\)\. The channels come last here: images\.movedim\(-1, -3\)"),
+        (RGB[0, 0], r"expected 3 channels \(B, 3, H, W\), got shape \(32, 32\)"),
+    ],
+)
+def test_normalize_says_what_is_wrong(small, images, advice):
+    with pytest.raises(ImageError, match=advice):
+        small.normalize(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "advice"),
+    [
+        ((RGB * 255).byte(), r"uint8 \(0\.\.255\): pass them through backbone\.normalize\(images\) first"),
+        (
+            (RGB * 255).long(),
+            r"must be float and normalized, these are torch\.int64: use backbone\.normalize",
+        ),
+        (RGB[0], r"\(B, 3, H, W\), got shape \(3, 32, 32\); add the batch dimension with images\[None\]"),
+        (RGB[0, 0], r"a batch of images \(B, 3, H, W\), got shape \(32, 32\)\."),
+        (RGB[:, :1], r"For gray images repeat the channel: images\.expand\(-1, 3, -1, -1\)"),
+        (RGB.movedim(1, -1), r"The channels come last here: images\.movedim\(-1, -3\)"),
+        (RGB.repeat(1, 2, 1, 1), r"expected 3 channels \(B, 3, H, W\), got shape \(1, 6, 32, 32\)\."),
+    ],
+)
+def test_forward_says_what_is_wrong(small, images, advice):
+    with pytest.raises(ImageError, match=advice):
+        small(images)
+
+
+def test_the_advice_works(small):
+    """What the messages tell a learner to type."""
+    for gray in (RGB[:, :1].expand(-1, 3, -1, -1), RGB[0, :1].expand(3, -1, -1)[None]):
+        small(small.normalize(gray))
+    last = RGB.movedim(1, -1)
+    assert torch.equal(last.movedim(-1, -3), RGB)
+    assert torch.equal(last[0].movedim(-1, -3), RGB[0])
+
+
+# What comes out
+
+
+def test_features_are_timm_s(small):
+    """The maps are those of timm's whole classifier, stage by stage."""
+    whole = timm.create_model("test_efficientnet").eval()
+    whole.load_state_dict(small.body.state_dict(), strict=False)
+    images = small.normalize(RGB)
+    expected = whole.forward_intermediates(images, intermediates_only=True)
+    for ours, theirs in zip(small(images).values(), expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@torch.no_grad()
+def test_features_repeat_and_do_not_depend_on_the_neighbors(small):
+    images = torch.rand(3, 3, 64, 64)
+    first, again, alone = small(images), small(images), small(images[1:2])
+    for stride in small.channels:
+        assert torch.equal(first[stride], again[stride])
+        torch.testing.assert_close(alone[stride], first[stride][1:2], rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_reach_every_parameter_and_the_image(small):
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+    small(images)[32].sum().backward()
+    assert images.grad.abs().sum() > 0
+    without = [name for name, p in small.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_channels_come_first_even_where_timm_puts_them_last():
+    backbone = shapes_only("swin_tiny_patch4_window7_224", 32)
+    features = backbone(torch.empty(1, 3, 224, 224, device="meta"))
+    assert {stride: tuple(maps.shape[1:]) for stride, maps in features.items()} == {
+        4: (96, 56, 56),
+        8: (192, 28, 28),
+        16: (384, 14, 14),
+        32: (768, 7, 7),
+    }
+
+
+def test_random_weights_differ_from_one_backbone_to_the_next():
+    def first_weights() -> Tensor:
+        return next(create_backbone("test_efficientnet").parameters())
+
+    assert not torch.equal(first_weights(), first_weights())
+    torch.manual_seed(3)
+    once = first_weights()
+    torch.manual_seed(3)
+    assert torch.equal(first_weights(), once)
