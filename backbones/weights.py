@@ -111,8 +111,8 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     except Exception as error:  # each reader has errors of its own: zip, pickle, header, end of file
         raise WeightsDamagedError(
             f"{path.name} could not be read as weights ({type(error).__name__}). If it was copied or "
-            "downloaded, it may be cut short: get it again. If you wrote it, save network.state_dict(), "
-            "not the network."
+            "downloaded, it may be cut short: get it again. If you wrote it, save backbone.state_dict(), "
+            "not the backbone itself."
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsDamagedError(
@@ -177,10 +177,12 @@ def download(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _answers(url: str) -> bool:
-    if urllib.request.getproxies():
+    if urllib.request.getproxies().keys() & {"http", "https", "all"}:
         return True  # then only the proxy can tell
+    address = urllib.parse.urlsplit(url)
+    port = address.port or (80 if address.scheme == "http" else 443)
     try:
-        socket.create_connection((urllib.parse.urlsplit(url).hostname, 443), timeout=5).close()
+        socket.create_connection((address.hostname, port), timeout=5).close()
     except OSError:
         return False
     return True
