@@ -4,7 +4,7 @@
     python -m authoring.release lab01       one
     python -m authoring.release --check     write nothing; exit 1 and name the files that drifted
 
-Run it in the course's folder. The gradebook in graded/ is not touched.
+Run it in the course's folder. It needs and changes no gradebook.
 """
 
 import argparse
@@ -79,13 +79,10 @@ def build(root: Path, lab: Lab, target: Path) -> Path:
         raise CourseError(f"{lab.source.relative_to(root)} is not a sound notebook: {error}") from error
     found = mistakes(notebook)
     if not found:
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                return generate(
-                    root, lab, target, f"sqlite:///{Path(scratch, 'gradebook.db').as_posix()}"
-                ).parent
-            except NbgraderError as error:
-                found.append(f"nbgrader refuses it: {error}")
+        try:
+            return generate(root, lab, target).parent
+        except NbgraderError as error:
+            found.append(f"nbgrader refuses it: {error}")
     raise CourseError("\n".join(f"{lab.source.relative_to(root)}: {sentence}" for sentence in found))
 
 

@@ -47,7 +47,9 @@ def grade(root: Path, lab_name: str, source: Path, out: Path) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     log = out / "grade.log"
-    logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
     logging.captureWarnings(True)
     grader = Grader(root, lab, out)
     results = grade_all(grader, collected.submissions)

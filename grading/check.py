@@ -98,6 +98,8 @@ def prepare(path: Path, release: NotebookNode) -> tuple[NotebookNode, list[str]]
             cells.append(copy.deepcopy(lab_cells[key]))
             if is_solution(lab_cells[key]):
                 cells[-1].source = cell.source
+            if is_grade(cells[-1]) and is_solution(cells[-1]) and cell.get("attachments"):
+                cells[-1].attachments = cell.attachments  # pictures in a free-text answer
 
     # Deleted cells come back in front of their successors, the last one first so that its successor is there.
     # (nbgrader's own add_missing_cells fails when the cell before is missing too.) A deleted answer stays
@@ -127,5 +129,8 @@ def prepare(path: Path, release: NotebookNode) -> tuple[NotebookNode, list[str]]
 
     notebook = copy.deepcopy(release)
     notebook.cells = cells
-    nbformat.validate(notebook)
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        raise Ungradable(f"a cell of the notebook is damaged: {str(error).splitlines()[0]}.") from error
     return notebook, notes

@@ -6,7 +6,6 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbgrader.utils
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import BaseConverter
 from nbgrader.coursedir import CourseDirectory
@@ -60,13 +59,14 @@ def find_lab(root: Path, name: str) -> Lab:
     raise CourseError(f"there is no lab {name!r}; there are: {known}")
 
 
-def load_config(root: Path) -> Config:
+def load_config(root: Path, out: Path | None = None) -> Config:
     """The settings in `root`/nbgrader_config.py.
 
-    Raises: CourseError for a path that nbgrader would take for a pattern, and then find nothing.
+    Raises: CourseError for a folder that nbgrader would take for a pattern, and then find nothing.
     """
-    if set("[]*?") & set(str(root)):
-        raise CourseError(f"nbgrader cannot work in {root}: use a folder without [ ] * ? in its path")
+    for folder in (root, out):
+        if set("[]*?") & set(str(folder)):
+            raise CourseError(f"nbgrader cannot work in {folder}: choose a path without [ ] * ?")
     return PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
 
 
@@ -82,26 +82,33 @@ def run_converter(
     listener = logging.Handler(logging.ERROR)
     listener.emit = lambda record: errors.append(record.getMessage())  # type: ignore[method-assign]
     get_logger().addHandler(listener)
+    environment = dict(os.environ)
     # For a new gradebook nbgrader calls `alembic`, which lies beside this Python and need not be on the path.
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    # Labs are small; on a busy machine a second thread costs more in waiting than it brings.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     course = CourseDirectory(config=config, assignment_id=lab.folder.name, student_id=student, **settings)
     try:
-        with nbgrader.utils.setenv(PATH=path):
-            converter(coursedir=course, config=config, force=True).start()
+        converter(coursedir=course, config=config, force=True).start()
     except Exception as error:
         traces = [text.strip().splitlines()[-1] for text in errors if text.startswith("Traceback")]
         raise NbgraderError(traces[0].rpartition("exceptions.")[2] if traces else str(error)) from error
     finally:
         get_logger().removeHandler(listener)
+        os.environ.clear()
+        os.environ.update(environment)
 
 
-def generate(root: Path, lab: Lab, release: Path, database: str) -> Path:
-    """Build the learner's version of `lab` below `release` and record its graded cells in the gradebook.
+def generate(root: Path, lab: Lab, release: Path, database: str | None = None) -> Path:
+    """Build the learner's version of `lab` below `release` and record its graded cells in a gradebook.
 
-    Args: database, as SQLAlchemy wants it: sqlite:///path.
+    Args: database, as SQLAlchemy wants it (sqlite:///path); None for no gradebook.
     Returns: the learner's notebook.
     Raises: NbgraderError.
     """
-    settings = {"root": str(root), "release_directory": str(release), "db_url": database}
-    run_converter(GenerateAssignment, load_config(root), lab, **settings)
+    config = load_config(root)
+    config.GenerateAssignment.no_database = database is None
+    config.SaveCells.enabled = database is not None
+    settings = {"root": str(root), "release_directory": str(release), "db_url": database or ""}
+    run_converter(GenerateAssignment, config, lab, **settings)
     return release / lab.folder.name / lab.source.name

@@ -32,7 +32,7 @@ class Grader:
 
     def __init__(self, root: Path, lab: Lab, out: Path) -> None:
         self.lab, self.out = lab, out
-        self.config = course.load_config(root)
+        self.config = course.load_config(root, out)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         try:
             release = course.generate(root, lab, out / "release", self.database)
