@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -128,7 +129,9 @@ def test_every_package_of_pyproject_is_pinned_within_its_bounds(python, platform
 
 def test_what_is_installed_here_is_what_is_pinned():
     found = pins(f"{sys.version_info[0]}.{sys.version_info[1]}", sys.platform)
-    here = {canonicalize_name(d.name): Version(d.version) for d in importlib.metadata.distributions()}
+    # Of this environment's own folder only: setuptools carries copies of packages inside it.
+    packages = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
+    here = {canonicalize_name(package.name): Version(package.version) for package in packages}
     # "2.15.0+cpu" is 2.15.0 without CUDA
     differs = {
         name: str(here[name]) for name in found.keys() & here.keys() if here[name].public != str(found[name])
