@@ -63,7 +63,7 @@ def grade(root: Path, lab_name: str, source: Path, out: Path) -> None:
     print(f"\nPoints    {table}\nFeedback  {out / 'feedback'}\nLog       {log}")
     if any(result.needs_manual for result in results):
         print(
-            f"\nTo read the free text:\n  cd {out}\n  {sys.executable} -m jupyterlab\n"
+            f'\nTo read the free text:\n  cd "{out}"\n  "{sys.executable}" -m jupyterlab\n'
             "and there Nbgrader > Formgrader > Manual Grading. Then grade again with the same command:\n"
             "points and comments given by hand are kept and go into the CSV and the feedback."
         )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -278,6 +279,16 @@ def test_grading_again_keeps_points_given_by_hand(tiny_graded):
         assert submission.notebooks[0].code_score == 0
         assert submission.notebooks[0].written_score == 1.5, "what was given by hand is not ours to delete"
     assert not (root / "graded" / "autograded" / "warner" / "lab77_tiny").exists()
+
+
+def test_a_lab_that_changed_after_grading_is_refused_with_a_way_out(tiny_graded, tmp_path, capsys):
+    root = tiny_course(tmp_path / "course")
+    shutil.copytree(tiny_graded["root"] / "graded", root / "graded")
+    notebook = tiny_lab()
+    notebook.cells = [cell for cell in notebook.cells if grade_id(cell) != "why"]
+    hand_in(root / "solutions" / "lab77_tiny" / "lab77.ipynb", notebook)
+    assert main(["lab77", str(tiny_graded["handed_in"]), "--course", str(root)]) == 2
+    assert "choose a new folder with --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
