@@ -19,7 +19,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -38,7 +40,7 @@ SMALL, LARGE = 2, 6  # gigabytes on disk, without and with torch's CUDA librarie
 # ---- Commands: what a person types ---------------------------------------------------------------
 
 
-def lab(*options):
+def lab(*options: str) -> None:
     """Open JupyterLab at the first lesson. Options go to JupyterLab: --no-browser --port=9999"""
     install(LEARNER)
     own = [
@@ -65,7 +67,7 @@ def lab(*options):
     hand_over("-m", "jupyterlab", *own, *options, JUPYTER_CONFIG_PATH=os.pathsep.join(filter(None, config)))
 
 
-def test(*options):
+def test(*options: str) -> None:
     """Run everything that CI checks. Options go to pytest: tests/test_course.py -k python"""
     install(TEST)
     for check, cure in (
@@ -83,13 +85,13 @@ def test(*options):
     )
 
 
-def bench(*options):
+def bench(*options: str) -> None:
     """Measure seconds and memory of every lesson, into benchmarks/lessons.md"""
     install(TEST)
     hand_over("-m", "benchmarks.lessons", *options)
 
 
-def grade(lab_name="", folder="", *options):
+def grade(lab_name: str = "", folder: str = "", *options: str) -> None:
     """Grade a folder of submissions: grade lab01 path/to/submissions"""
     if not lab_name or not folder:
         stop(
@@ -103,19 +105,19 @@ def grade(lab_name="", folder="", *options):
     hand_over("-m", "grading", lab_name, str(submissions), *options)
 
 
-def labs(*options):
+def labs(*options: str) -> None:
     """Regenerate labs/ (the students' versions) from solutions/"""
     install(TEST)
     hand_over("-m", "authoring.release", *options)
 
 
-def execute(*names):
+def execute(*names: str) -> None:
     """Run lessons and save their outputs in place: execute 00 01"""
     install(TEST)
     hand_over("-m", "authoring.execute", *names)
 
 
-def pin(*options):
+def pin(*options: str) -> None:
     """Write constraints.txt anew from pyproject.toml; with --upgrade to the newest versions"""
     install(TEST)
     uv = find_uv() or stop("pinning needs uv: install it (`pip install uv`), then run this again")
@@ -128,7 +130,7 @@ def pin(*options):
 COMMANDS = {command.__name__: command for command in (lab, test, bench, grade, labs, execute, pin)}
 
 
-def main(arguments):
+def main(arguments: list) -> None:
     """Run one command, or list them."""
     if not arguments or arguments[0] in ("help", "-h", "--help"):
         print("Backbones: python3 course.py COMMAND\n")
@@ -143,7 +145,7 @@ def main(arguments):
 # ---- Installing ----------------------------------------------------------------------------------
 
 
-def install(extra):
+def install(extra: str) -> None:
     """Make `.venv` hold the pinned packages of `extra`; return at once where it already does."""
     state = read_state()
     damage = damaged(state)
@@ -169,7 +171,7 @@ def install(extra):
     say("Installed. From now on no network is needed.")
 
 
-def install_packages(extra, state):
+def install_packages(extra: str, state: dict) -> dict:
     """Install the packages of `extra` with the best installer that can be had.
 
     Args: state, what `.venv` already holds: {} where it is new or made by hand.
@@ -177,7 +179,9 @@ def install_packages(extra, state):
     """
     uv = find_uv() or bootstrap_uv()
     torch = state.get("torch") or ("cpu" if uv and cpu_torch_answers(uv) else "default")
-    if "torch" not in state:
+    if "torch" in state:
+        say("Bringing the packages up to date ...")
+    else:
         size = LARGE if sys.platform.startswith("linux") and torch == "default" else SMALL
         require_space(size)
         say(f"Installing the packages: about {size} GB on disk, 1 to 5 minutes, only this once.")
@@ -194,7 +198,7 @@ def install_packages(extra, state):
     stop(explain(output))
 
 
-def read_state():
+def read_state() -> dict:
     """What STATE_FILE says, or {} where there is none that can be read."""
     try:
         return json.loads(STATE_FILE.read_text(encoding="utf-8"))
@@ -202,14 +206,14 @@ def read_state():
         return {}
 
 
-def write_state(state):
+def write_state(state: dict) -> None:
     """Replace STATE_FILE in one step, so that it is never half-written."""
     draft = STATE_FILE.with_suffix(".draft")
     draft.write_text(json.dumps(state, indent=1), encoding="utf-8")
     draft.replace(STATE_FILE)
 
 
-def fingerprint():
+def fingerprint() -> str:
     """A hash of what decides what is installed, and of nothing else: a new ruff rule installs nothing."""
     import tomllib  # not in the old Pythons that only read this file
 
@@ -219,7 +223,7 @@ def fingerprint():
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def damaged(state):
+def damaged(state: dict) -> str:
     """Why the `.venv` that is there cannot be used, in words, or an empty string.
 
     A `.venv` without STATE_FILE was made by hand: where its Python works, packages are added to it.
@@ -240,12 +244,12 @@ def damaged(state):
     return ""
 
 
-def venv_python_version():
+def venv_python_version() -> str:
     """Version of the Python in `.venv`, like "3.12", or "" where it does not run."""
     return (ask(VENV_PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])") or "").strip()
 
 
-def make_venv():
+def make_venv() -> None:
     """An empty `.venv` (pip is added only where it is needed: Debian's Python comes without)."""
     say(f"Making .venv with Python {sys.version_info[0]}.{sys.version_info[1]} ...")
     # Not the Python of the .venv that is about to be cleared, where that is what runs this file.
@@ -255,7 +259,7 @@ def make_venv():
         stop(explain(output))
 
 
-def find_uv():
+def find_uv() -> "str | None":
     """Path of a uv that runs: the user's, or the one that `bootstrap_uv` put into `.venv`; or None."""
     for uv in (shutil.which("uv"), shutil.which("uv", path=str(VENV_BIN))):
         if uv and ask(uv, "--version"):
@@ -263,7 +267,7 @@ def find_uv():
     return None
 
 
-def bootstrap_uv():
+def bootstrap_uv() -> "str | None":
     """Put pip into `.venv`, and by it uv, which is several times faster; returns uv, or None without it."""
     if not ask(VENV_PYTHON, "-m", "pip", "--version"):
         if importlib.util.find_spec("ensurepip") is None:
@@ -277,7 +281,7 @@ def bootstrap_uv():
     return find_uv()
 
 
-def cpu_torch_answers(uv):
+def cpu_torch_answers(uv: str) -> bool:
     """Whether PyTorch's own index can be reached, whose Linux torch comes without 4 GB of CUDA libraries.
 
     A trial of one package, without retries, so that a network that blocks the index costs no time. Only Linux
@@ -290,7 +294,7 @@ def cpu_torch_answers(uv):
     return ask(*command, UV_HTTP_RETRIES="0", UV_HTTP_TIMEOUT="10") is not None
 
 
-def install_commands(uv, torch, extra):
+def install_commands(uv: "str | None", torch: str, extra: str) -> Iterator:
     """Commands that install the course, best first: each one is for when those before it failed."""
     # Constraints, not requirements: they also name the CUDA libraries that only the default torch needs.
     course = ["-c", "constraints.txt", "-e", f".[{extra}]" if extra else "."]
@@ -322,7 +326,7 @@ NO_VENV = (
 )
 
 
-def explain(output):
+def explain(output: str) -> str:
     """The sentence for an installation that failed, from what the installer said."""
     if DISK_FULL.search(output):
         return (
@@ -342,7 +346,7 @@ def explain(output):
     )
 
 
-def require_space(gigabytes):
+def require_space(gigabytes: int) -> None:
     """Stop where the disk has less room than the installation takes."""
     free = shutil.disk_usage(str(ROOT)).free / 1e9
     if free < gigabytes:
@@ -352,7 +356,7 @@ def require_space(gigabytes):
         )
 
 
-def require_python():
+def require_python() -> None:
     """Go on under a newer Python where this one is too old, or say so."""
     if sys.version_info >= OLDEST_PYTHON:
         return
@@ -372,7 +376,7 @@ def require_python():
 # ---- Running other programs ----------------------------------------------------------------------
 
 
-def environment(**changes):
+def environment(**changes: str) -> dict:
     """The environment for what runs in `.venv`: as if it were activated, shielded from other Pythons."""
     env = dict(os.environ)
     for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER"):
@@ -381,12 +385,12 @@ def environment(**changes):
     return dict(env, VIRTUAL_ENV=str(VENV), PATH=path, PIP_DISABLE_PIP_VERSION_CHECK="1", **changes)
 
 
-def call(*command):
+def call(*command: "str | Path") -> int:
     """Run a command in the course's folder; returns its exit status."""
     return subprocess.call(list(map(str, command)), cwd=str(ROOT), env=environment())
 
 
-def ask(*command, **changes):
+def ask(*command: "str | Path", **changes: str) -> "str | None":
     """What a command prints, or None where it fails, hangs or is not there. `changes` to its environment."""
     try:
         done = subprocess.run(
@@ -403,7 +407,7 @@ def ask(*command, **changes):
     return None if done.returncode else done.stdout.decode("utf-8", "replace")
 
 
-def watch(command):
+def watch(command: list) -> tuple:
     """Run an installer, pass on what it says, indented; returns (exit status, all that it said)."""
     process = subprocess.Popen(
         list(map(str, command)),
@@ -429,13 +433,13 @@ def watch(command):
         raise
 
 
-def hand_over(*arguments, **changes):
+def hand_over(*arguments: str, **changes: str) -> NoReturn:
     """Become a Python of `.venv` with these arguments, in the course's folder."""
     os.chdir(str(ROOT))
     become([str(VENV_PYTHON), *arguments], environment(**changes))
 
 
-def become(command, env):
+def become(command: list, env: dict) -> NoReturn:
     """Replace this process by `command`, so that Ctrl-C and the exit status are the command's own."""
     sys.stdout.flush()
     if os.name != "nt":
@@ -446,12 +450,12 @@ def become(command, env):
             sys.exit(process.wait())
 
 
-def say(sentence):
+def say(sentence: str) -> None:
     """Tell the person what is going on (on stderr: stdout belongs to the command)."""
     print(sentence, file=sys.stderr, flush=True)
 
 
-def stop(sentence):
+def stop(sentence: str) -> NoReturn:
     """End with one sentence that says what to do."""
     sys.exit("course.py: " + sentence)
 
