@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ class Classification(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         self.train()  # Lightning leaves every part in the mode it finds it in
+        # Another task may have frozen or unfrozen the same backbone since this one was made.
+        self.network.backbone.requires_grad_(not self.freeze_backbone)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         return self._step("train", batch)
@@ -96,19 +99,22 @@ def fit(task: pl.LightningModule, data: pl.LightningDataModule, epochs: int) -> 
 
     Args: task; data, with train and val loaders; epochs, passes over the training set.
     Returns: one dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in
-    eval mode, ready to be used.
+    eval mode, ready to be used, also when it was interrupted.
+    Raises: KeyboardInterrupt, when the learner stops it. The weights are those of the last batch.
     """
     history = _History()
     trainer = _quiet_trainer(max_epochs=epochs, callbacks=[history, _Bar()])
-    with _quiet():
-        trainer.fit(task, data)
-    task.eval()
+    try:
+        with _quiet(), _interruptible():
+            trainer.fit(task, data)
+    finally:
+        task.eval()
     return history.epochs
 
 
 def evaluate(task: pl.LightningModule, data: pl.LightningDataModule) -> dict[str, float]:
     """Measure on the test set. Returns: {"test_loss": ..., "test_accuracy": ...}."""
-    with _quiet():
+    with _quiet(), _interruptible():
         return _quiet_trainer().test(task, data, verbose=False)[0]
 
 
@@ -154,6 +160,22 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=PossibleUserWarning)
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # its own use of deprecated functions
         yield
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl+C, or "interrupt the kernel", arrive as the KeyboardInterrupt that it is.
+
+    Lightning ends the program instead and ignores Ctrl+C from then on, which is right on a cluster.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except BaseException as error:  # SystemExit; in a notebook older Lightning fails to raise even that
+        if isinstance(error.__context__, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, handler)
+            raise KeyboardInterrupt from None
+        raise
 
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
