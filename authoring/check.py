@@ -116,7 +116,11 @@ def texts(cell: NotebookNode) -> Iterator[str]:
 
 def count_problems(notebook: NotebookNode) -> Iterator[str]:
     """Executed from top to bottom, once: counts 1, 2, 3, ... nbval skips a cell without a count, silently."""
-    for expected, cell in enumerate(code_cells(notebook), start=1):
+    cells = code_cells(notebook)
+    if cells and all(cell.execution_count is None for cell in cells):
+        yield "never executed: run python -m authoring.execute"
+        return
+    for expected, cell in enumerate(cells, start=1):
         if cell.execution_count != expected:
             yield (
                 f"{where(cell)}: execution count {cell.execution_count}, expected {expected}: "

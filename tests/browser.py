@@ -1,0 +1,181 @@
+"""JupyterLab as `python course.py lab` starts it, in a headless Chromium: what test_browser.py needs."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# Containers give root no sandbox and little shared memory. Nothing but this machine has an address.
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"]
+STEP = 240_000  # ms for one thing to happen; a lesson takes up to 90 s on a machine with nothing else to do
+# `course.py lab` itself, with a copy of the lessons and without its first step, the installation.
+LAB = """
+import sys
+from pathlib import Path
+import course
+course.ROOT, course.VENV_PYTHON = Path(sys.argv[1]), Path(sys.executable)
+course.install = lambda extra: None
+course.lab(*sys.argv[2:])
+"""
+# Kept from the person's own JupyterLab; every cell stays in the page, also those out of sight.
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "docmanager-extension/plugin": {"autosave": False},
+}
+
+
+@contextmanager
+def jupyterlab(folder: Path, learners_settings: bool = True) -> Iterator[str]:
+    """Serve a copy of the lessons; gives the address of JupyterLab, {} standing for a notebook's path.
+
+    Args:
+        folder: an empty one, for the copy and for everything that JupyterLab keeps.
+        learners_settings: False leaves out the course's own, to see what they change.
+    Raises: RuntimeError with the server's last words when it does not start.
+    """
+    course = folder / "course"
+    shutil.copytree(ROOT / "notebooks", course / "notebooks", ignore=shutil.ignore_patterns(".*"))
+    if learners_settings:
+        shutil.copytree(ROOT / ".jupyter", course / ".jupyter")
+    for name, value in SETTINGS.items():
+        file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value), encoding="utf-8")
+    own = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
+    own = {f"JUPYTER_{name}": str(folder / place) for name, place in own.items()}
+    own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    token = secrets.token_hex()
+    options = ["--no-browser", f"--port={port}", "--ServerApp.port_retries=0"]
+    options += [f"--IdentityProvider.token={token}"]
+    log = folder / "lab.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-c", LAB, course, *options],
+            cwd=ROOT,
+            env={**os.environ, **own, "IPYTHONDIR": str(folder / "ipython")},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
+        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?reset&token={token}"
+    finally:
+        server.terminate()  # it ends its kernels first
+        server.wait(30)
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+    """Return once the server answers."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError("JupyterLab did not start; its last words:\n" + log.read_text()[-3000:])
+
+
+class Notebook:
+    """A notebook open in JupyterLab, and what a learner does with it."""
+
+    def __init__(self, page: Page, address: str, path: str) -> None:
+        """Args: address, from `jupyterlab`; path of the notebook, as in "notebooks/00_name.ipynb"."""
+        self.page = page
+        self.errors: list[str] = []  # of the page's own scripts
+        self.elsewhere: list[str] = []  # requests to other machines
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.note(request.url))
+        page.goto(address.format(path))
+        self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+        self.panel.locator(".jp-Cell").first.wait_for(timeout=STEP)
+        self.wait_until_idle()
+
+    def note(self, url: str) -> None:
+        """Remember a request that leaves this machine."""
+        if not re.match(r"(https?|wss?)://127\.0\.0\.1:|data:|blob:", url):
+            self.elsewhere.append(url)
+
+    def wait_until_idle(self) -> None:
+        """Wait until the kernel is connected and has nothing to do.
+
+        The toolbar's indicator says "idle" while the kernel still connects, and a "Run All" given then is
+        lost: the status bar tells the truth.
+        """
+        self.page.wait_for_function(
+            r"""() => /\| Idle/.test(document.querySelector("#jp-main-statusbar")?.textContent)
+                && ![...document.querySelectorAll(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-InputPrompt")]
+                    .some(prompt => prompt.textContent.includes("*"))""",
+            timeout=STEP,
+        )
+
+    def run_all(self) -> None:
+        """Run > Run All Cells, until the last cell has its number."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        prompts = self.panel.locator(".jp-CodeCell .jp-InputPrompt")
+        expect(prompts.last).to_have_text(f"[{prompts.count()}]:", timeout=STEP)
+        self.wait_until_idle()
+
+    def complaints(self) -> list[str]:
+        """What the learner would see of errors and warnings."""
+        kinds = ("application/vnd.jupyter.error", "application/vnd.jupyter.stderr")
+        outputs = [self.panel.locator(f'[data-mime-type="{kind}"]').all_inner_texts() for kind in kinds]
+        return outputs[0] + outputs[1] + self.errors
+
+    def explorer(self) -> Locator:
+        """The first `interact` of the notebook."""
+        return self.panel.locator(".widget-interact").first
+
+    def showing(self) -> tuple[str, str | None]:
+        """Text and picture that the first explorer shows."""
+        output = self.explorer().locator(".jp-OutputArea").first
+        return output.text_content() or "", output.locator("img").first.get_attribute("src")
+
+    def move_explorer(self) -> None:
+        """Move the first explorer's first control one step, by keyboard, and wait for what comes of it."""
+        before, _ = self.showing()
+        control = self.explorer().locator("select, .noUi-handle").first
+        control.focus()
+        # On a closed drop-down list JupyterLab takes the arrow key and moves to the next cell. Space opens it.
+        is_list = control.evaluate("control => control.tagName") == "SELECT"
+        for key in ("Space", "ArrowDown", "Enter") if is_list else ("ArrowRight",):
+            self.page.keyboard.press(key)
+        output = self.explorer().locator(".jp-OutputArea").first
+        expect(output).not_to_have_text(before, timeout=STEP)
+        self.wait_until_idle()
+
+    def answer(self, question: str, letter: str) -> str:
+        """Press a quiz's button by keyboard; what stands below the question then."""
+        form = self.panel.locator(".widget-vbox").filter(has_text=question).last
+        form.get_by_role("button", name=letter, exact=True).focus()
+        self.page.keyboard.press("Enter")
+        reason = form.locator(".widget-html").last
+        expect(reason).to_have_text(re.compile(r"\S"), timeout=STEP)
+        self.wait_until_idle()
+        return reason.inner_text()
+
+
+@contextmanager
+def page() -> Iterator[Page]:
+    """A fresh page of a fresh browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1280, "height": 1000})
+        browser.close()
