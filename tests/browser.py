@@ -153,7 +153,7 @@ class Notebook:
         before, _ = self.showing()
         control = self.explorer().locator("select, .noUi-handle").first
         control.focus()
-        # On a closed drop-down list JupyterLab takes the arrow key and moves to the next cell. Space opens it.
+        # On a closed drop-down list, JupyterLab takes the arrow key as "next cell". Space opens the list.
         is_list = control.evaluate("control => control.tagName") == "SELECT"
         for key in ("Space", "ArrowDown", "Enter") if is_list else ("ArrowRight",):
             self.page.keyboard.press(key)

@@ -51,8 +51,12 @@ def rename(toy, old: str, new: str) -> None:
 # outputs, cells[3] prints, cells[4] shows a figure.
 BROKEN = {
     "never executed": (
+        lambda toy: [toy.cells[i].update(execution_count=None) for i in (1, 3, 4)],
+        "never executed: run",
+    ),
+    "a cell not executed": (
         lambda toy: toy.cells[1].update(execution_count=None),
-        "execution count None, expected 1",
+        "cell toy-1 ('x = 1'): execution count None, expected 1",
     ),
     "executed out of order": (
         lambda toy: toy.cells[1].update(execution_count=7),
@@ -221,7 +225,7 @@ def test_command_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     bad = toys.write(toys.code("x"), tmp_path / "bad.ipynb")
     assert check.main([str(good)]) == 0
     assert check.main([str(good), str(bad)]) == 1
-    assert "bad.ipynb: cell toy-0 ('x'): execution count None" in capsys.readouterr().out
+    assert "bad.ipynb: never executed" in capsys.readouterr().out
 
 
 def test_a_notebook_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
