@@ -82,6 +82,8 @@ def test(*options: str) -> None:
         *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"),
         *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
         *options,
+        # Two workers with two threads each would fight for two cores: several times slower, measured.
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),
     )
 
 
