@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -131,6 +130,8 @@ class _History(pl.Callback):
 class _Bar(pl.Callback):
     """One bar for the whole training. Plain text on stdout: it stays readable in a saved notebook."""
 
+    bar: tqdm | None = None
+
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         steps = int(trainer.num_training_batches) * trainer.max_epochs
         self.bar = tqdm(total=steps, file=sys.stdout, ncols=80, desc="training", unit="batch")
@@ -140,6 +141,10 @@ class _Bar(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         self.bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, task: pl.LightningModule, exception: BaseException) -> None:
+        if self.bar:  # not when it happens before training starts
+            self.bar.close()  # the bar stays where it was, and what is printed next gets a line of its own
 
 
 def _quiet_trainer(**options: Any) -> pl.Trainer:
@@ -166,14 +171,12 @@ def _quiet() -> Iterator[None]:
 def _interruptible() -> Iterator[None]:
     """Let Ctrl+C, or "interrupt the kernel", arrive as the KeyboardInterrupt that it is.
 
-    Lightning ends the program instead and ignores Ctrl+C from then on, which is right on a cluster.
+    Lightning ends the program instead, with SystemExit, which is right on a cluster.
     """
-    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except BaseException as error:  # SystemExit; in a notebook older Lightning fails to raise even that
+    except BaseException as error:  # in a notebook older Lightning fails even to raise SystemExit
         if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, handler)
             raise KeyboardInterrupt from None
         raise
 
