@@ -1,6 +1,7 @@
 """Training: frozen is frozen, learning rates arrive, the history tells, and Ctrl+C is only Ctrl+C."""
 
 import copy
+import logging
 import re
 import signal
 import warnings
@@ -101,7 +102,6 @@ def test_a_frozen_backbone_stays_as_it_is_to_the_last_bit(network, mode_before):
         fit(task, Colors(), epochs=1)
         assert changed(network.backbone, before) == set()
     assert changed(network.head, head_before) == {"classifier.weight", "classifier.bias"}
-    assert all(parameter.grad is None for parameter in network.backbone.parameters())
 
 
 @pytest.mark.parametrize("mode_before", [True, False], ids=["train", "eval"])
@@ -114,29 +114,41 @@ def test_an_unfrozen_backbone_learns_in_every_part(network, mode_before):
     assert changed(network, before) == set(before)
 
 
-def test_only_a_frozen_backbone_is_in_eval_mode_during_training(network):
-    modes = []
+class Watched(Classification):
+    """Notes, at each step, which part is in training mode and which part has gradients."""
 
-    class Watched(Classification):
-        def training_step(self, batch, batch_index):
-            modes.append((self.network.backbone.body.training, self.network.head.training))
-            return super().training_step(batch, batch_index)
+    def training_step(self, batch, batch_index):
+        parts = self.network.backbone.body, self.network.head
+        self.modes = [*getattr(self, "modes", []), tuple(part.training for part in parts)]
+        return super().training_step(batch, batch_index)
 
-    for frozen in (True, False):
-        network.eval()
-        fit(Watched(network, num_classes=3, freeze_backbone=frozen), Colors(), epochs=2)
-    assert modes == [(False, True)] * 8 + [(True, True)] * 8
+    def on_before_optimizer_step(self, optimizer):
+        parts = self.network.backbone, self.network.head
+        found = tuple(any(p.grad is not None for p in part.parameters()) for part in parts)
+        self.gradients = [*getattr(self, "gradients", []), found]
 
 
-def test_two_tasks_on_one_backbone_keep_their_own_word(network):
+@pytest.mark.parametrize("frozen", [True, False])
+def test_only_a_frozen_backbone_is_in_eval_mode_and_without_gradients(network, frozen):
+    network.eval()
+    task = Watched(network, num_classes=3, freeze_backbone=frozen)
+    fit(task, Colors(), epochs=2)  # validation between the epochs switches modes, too
+    assert task.modes == [(not frozen, True)] * 8
+    assert task.gradients == [(not frozen, True)] * 8
+
+
+@pytest.mark.parametrize("probe_is_made_first", [True, False])
+def test_two_tasks_on_one_backbone_keep_their_own_word(network, probe_is_made_first):
     """First a linear probe, then fine-tuning, as lessons do; but both made before either is fitted."""
-    probe = Classification(network, num_classes=3, freeze_backbone=True)
-    tune = Classification(network, num_classes=3, freeze_backbone=False)
+    made = {
+        frozen: Watched(network, num_classes=3, freeze_backbone=frozen)
+        for frozen in (probe_is_made_first, not probe_is_made_first)
+    }
     before = snapshot(network.backbone)
-    fit(probe, Colors(), epochs=1)
+    fit(made[True], Colors(), epochs=1)
     assert changed(network.backbone, before) == set()
-    assert all(parameter.grad is None for parameter in network.backbone.parameters())
-    fit(tune, Colors(), epochs=1)
+    assert made[True].gradients == [(False, True)] * 4
+    fit(made[False], Colors(), epochs=1)
     assert changed(network.backbone, before) == set(before)
 
 
@@ -189,14 +201,20 @@ def test_evaluate_measures_in_eval_mode_over_the_whole_test_set(network):
 
 def test_the_screen_shows_one_bar_and_no_file_appears(network, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    logged = []
+    log = logging.Handler()
+    log.emit = logged.append
+    logging.getLogger("pytorch_lightning").addHandler(log)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         task = Classification(network, num_classes=3)
         fit(task, Colors(), epochs=2)
         evaluate(task, Colors())
+    logging.getLogger("pytorch_lightning").removeHandler(log)
     screen = capfd.readouterr()
     assert screen.err == ""
     assert [str(warning.message) for warning in shown] == []
+    assert [record.getMessage() for record in logged] == []
     states = screen.out.strip().split("\r")
     assert all(re.fullmatch(r"training: +\d+%\|.*", state) for state in states), states
     assert re.match(r"training: 100%\|.*\| 8/8 ", states[-1])
@@ -212,7 +230,7 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
-def test_an_interrupt_arrives_and_leaves_everything_usable(network, ctrl_c):
+def test_an_interrupt_arrives_and_leaves_everything_usable(network, ctrl_c, capfd):
     class Impatient(Classification):
         steps = 0
 
@@ -227,6 +245,7 @@ def test_an_interrupt_arrives_and_leaves_everything_usable(network, ctrl_c):
     with pytest.raises(KeyboardInterrupt):
         fit(task, Colors(), epochs=3)
     assert task.steps == 3
+    assert re.search(r" 2/12 .*\n$", capfd.readouterr().out), "the bar ends where it was"
     assert changed(network, before) == set(before), "what was learned until then is kept"
     assert signal.getsignal(signal.SIGINT) is ctrl_c, "the next Ctrl+C works, too"
     assert not any(part.training for part in task.modules())
@@ -253,3 +272,12 @@ def test_other_errors_arrive_as_they_are(network):
     with pytest.raises(ZeroDivisionError, match="mine"):
         fit(task, Colors(), epochs=1)
     assert not task.training
+
+
+def test_an_error_before_the_first_step_arrives_as_it_is(network):
+    class NoData(Colors):
+        def setup(self, stage: str) -> None:
+            raise FileNotFoundError("mine")
+
+    with pytest.raises(FileNotFoundError, match="mine"):
+        fit(Classification(network, num_classes=3), NoData(), epochs=1)

@@ -116,6 +116,13 @@ def test_a_bundled_file_is_checked_before_it_is_read(monkeypatch):
         create_backbone("tf_efficientnet_lite0", weights="imagenet")
 
 
+def test_a_bundled_file_that_lists_other_tensors_is_refused(monkeypatch):
+    """Lite1 and Lite2 have equally many tensors, of different widths: order alone would not notice."""
+    monkeypatch.setitem(BUNDLED, "tf_efficientnet_lite2", BUNDLED["tf_efficientnet_lite1"])
+    with pytest.raises(WeightsMismatchError, match="do not fit 'tf_efficientnet_lite2'"):
+        imagenet_weights("tf_efficientnet_lite2")
+
+
 # Files
 
 
