@@ -1,6 +1,15 @@
 """Helpers of the course "Backbones". Start reading at `backbone.py`: it holds the contract."""
 
+import os
+
+import torch
+
 from . import vision  # registers timm's models
 from .backbone import Backbone, BackboneError, Network, backbone_names, create_backbone, register
 
 __all__ = ["Backbone", "BackboneError", "Network", "backbone_names", "create_backbone", "register", "vision"]
+
+# Binder and JupyterHub lend a share of a large machine. torch counts the machine's cores, starts a thread for
+# each and then waits for itself; CPU_LIMIT says how many cores are ours.
+if os.environ.get("CPU_LIMIT", "").replace(".", "", 1).isdigit():
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), int(float(os.environ["CPU_LIMIT"])))))

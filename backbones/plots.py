@@ -113,10 +113,16 @@ def lines(
 ) -> None:
     """Up to three curves, told apart by colour, by line style and by a label at the end of each."""
     looks = [(SWAPPED, "-", "o"), (STAYS, "--", "s"), (THIRD, ":", "^")]
-    for (label, values), (colour, style, marker) in zip(series.items(), looks, strict=False):
+    for values, (colour, style, marker) in zip(series.values(), looks, strict=False):
         axis.plot(x, values, linestyle=style, marker=marker, color=colour)
+    for label, values in series.items():
+        # Where another curve ends close above or below, the label gives way to the other side.
+        gaps = [other[-1] - values[-1] for other in series.values() if other is not values]
+        nearest = min(gaps, key=abs, default=float("inf"))
+        crowded = abs(nearest) < 0.05 * (axis.get_ylim()[1] - axis.get_ylim()[0])
+        side = ("top" if nearest > 0 else "bottom") if crowded else "center"
         axis.annotate(
-            label, (x[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va="center", color=INK
+            label, (x[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va=side, color=INK
         )
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from .backbone import Network
 
@@ -93,16 +93,20 @@ class Classification(pl.LightningModule):
         return torch.optim.AdamW(groups)
 
 
-def fit(task: pl.LightningModule, data: pl.LightningDataModule, epochs: int) -> list[dict[str, float]]:
+def fit(
+    task: pl.LightningModule, data: pl.LightningDataModule, epochs: int, validate: bool = True
+) -> list[dict[str, float]]:
     """Train with a progress bar and nothing else on the screen.
 
-    Args: task; data, with train and val loaders; epochs, passes over the training set.
+    Args: task; data, with train and val loaders; epochs, passes over the training set; validate, False to
+    save the time of measuring on the validation set after each epoch.
     Returns: one dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in
     eval mode, ready to be used, also when it was interrupted.
     Raises: KeyboardInterrupt, when the learner stops it. The weights are those of the last batch.
     """
     history = _History()
-    trainer = _quiet_trainer(max_epochs=epochs, callbacks=[history, _Bar()])
+    limit = None if validate else 0
+    trainer = _quiet_trainer(max_epochs=epochs, callbacks=[history, _Bar()], limit_val_batches=limit)
     try:
         with _quiet(), _interruptible():
             trainer.fit(task, data)
@@ -128,7 +132,7 @@ class _History(pl.Callback):
 
 
 class _Bar(pl.Callback):
-    """One bar for the whole training. Plain text on stdout: it stays readable in a saved notebook."""
+    """One bar for the whole training: a widget in a notebook, on stdout in a terminal."""
 
     bar: tqdm | None = None
 
