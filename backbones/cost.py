@@ -186,10 +186,13 @@ def _rows(module: nn.Module, inputs: tuple, parts: dict[str, nn.Module], by_stag
     for number, size in training.saved:
         rows.setdefault(_row(training, number, stages), [0, 0, 0, 0])[2] += size
 
+    for name in parts.keys() - {part for part, _ in rows}:  # it computes nothing, or is not called
+        rows[name, None] = [0, 0, 0, 0]
+
     costs = []
     for (part, stage), figures in rows.items():
         fields = {key: field for _, key, field in forward.maps.get(part, [])}
-        field = (forward.sees[part] if stage is None else fields[stage]) or ReceptiveField(None, None)
+        field = (forward.sees.get(part) if stage is None else fields[stage]) or ReceptiveField(None, None)
         costs.append(Cost(part, field.stride, field.size, *figures))
     if forward.unused:
         costs.append(Cost("unused", None, None, sum(forward.unused.values()), 0, 0, 0))

@@ -1,13 +1,18 @@
 """Costs: against numbers worked out by hand and against those that were published."""
 
+import math
+import statistics
+from types import SimpleNamespace
+
 import pytest
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from backbones import Network, create_backbone
-from backbones.cost import count_parameters, multiply_adds
-from backbones.heads import ImageNetHead
+from backbones import Backbone, Network, cost, create_backbone
+from backbones.backbone import ByStride
+from backbones.cost import CostError, count_parameters, ledger, measure, multiply_adds, total
+from backbones.heads import ClassificationHead, ImageNetHead
 
 
 def by_hand() -> nn.Module:
@@ -68,6 +73,28 @@ def test_whole_classifiers_cost_what_is_published(name, billions, parameters):
     assert count_parameters(whole) == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "millions", "billions"),
+    [  # as printed, to the digits printed: torchvision's table of models at 224 pixels, rounded
+        ("resnet50", 25.6, 4.1),
+        ("resnet101", 44.5, 7.8),
+        ("vgg16", 138, 15.5),
+        ("mobilenetv2_100", 3.5, 0.30),  # 0.30: Sandler et al., MobileNetV2 (2018), table 4
+        ("legacy_xception", 22.9, None),  # 22,855,952: Chollet, Xception (2017), table 3
+    ],
+)
+def test_round_published_figures_hold_within_one_percent(name, millions, billions):
+    with torch.device("meta"):
+        whole = measure(timm.create_model(name), torch.rand(1, 3, 224, 224))
+    assert whole.parameters / 1e6 == pytest.approx(millions, rel=0.01)
+    assert billions is None or whole.multiply_adds / 1e9 == pytest.approx(billions, rel=0.01)
+
+
+def test_legacy_xception_is_chollet_s_to_the_last_parameter():
+    with torch.device("meta"):
+        assert count_parameters(timm.create_model("legacy_xception")) == 22_855_952
+
+
 def test_lite0_costs_what_its_layers_do():
     """4.65 million parameters, as published; its multiply-adds are summed here in another way.
 
@@ -124,3 +151,252 @@ def test_eval_mode_lets_a_batch_of_one_through_batch_norm():
     """In training mode batch norm refuses to take a mean over a single number."""
     network = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)).train()
     assert multiply_adds(network, torch.rand(1, 4)) == 16
+
+
+# Memory
+
+
+def test_activation_memory_by_hand():
+    """Convolution and linear layer keep their inputs, batch norm too, ReLU its result; each memory once."""
+    image, convolved, rectified, pooled = 3 * 32 * 32, 8 * 16 * 16, 8 * 16 * 16, 8
+    kept = image + convolved + rectified + pooled  # the depthwise input is the ReLU's result
+    for batch in (1, 3):
+        assert measure(by_hand(), torch.rand(batch, 3, 32, 32)).activation_bytes == 4 * batch * kept
+
+
+def test_a_frozen_part_keeps_nothing_for_the_backward_pass():
+    network, images = by_hand(), torch.rand(2, 3, 32, 32)
+    network[:4].requires_grad_(False)
+    assert measure(network, images).activation_bytes == 2 * 8 * 4  # the linear layer's input
+    assert measure(network.requires_grad_(False), images).activation_bytes == 0
+
+
+def test_peak_memory_by_hand():
+    image, one = 3 * 32 * 32, 8 * 16 * 16
+    assert measure(by_hand(), torch.rand(1, 3, 32, 32)).peak_bytes == 4 * (
+        image + 2 * one
+    )  # into and out of BN
+
+
+def test_peak_memory_of_a_shortcut_that_waits_and_of_work_in_place():
+    class Residual(nn.Module):
+        def __init__(self, inplace: bool):
+            super().__init__()
+            self.first = nn.Conv2d(4, 4, 3, padding=1)
+            self.body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace), nn.Conv2d(4, 4, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            return x + self.body(x)
+
+    one, image = 4 * 4 * 8 * 8, torch.rand(1, 4, 8, 8)
+    # The image, the shortcut and the two sides of one operation are there at once.
+    assert measure(Residual(False), image).peak_bytes == 4 * one
+    # Without a second memory for the ReLU, the last convolution and the sum still need theirs.
+    rows = ledger(Residual(True), image, parts=["first", "body", "body.1"])
+    assert [row.peak_bytes // one for row in rows] == [2, 4, 3, 4]
+    assert [row.part for row in rows] == ["first", "body", "body.1", "elsewhere"]
+
+
+# Parts and stages
+
+
+def toy_network(output_stride: int = 32) -> Network:
+    backbone = create_backbone("test_resnet", output_stride=output_stride)
+    return Network(backbone, ClassificationHead(backbone.channels, num_classes=5))
+
+
+@pytest.mark.parametrize("output_stride", [32, 8])
+def test_rows_add_up_to_the_whole(output_stride):
+    network, images = toy_network(output_stride), torch.rand(2, 3, 64, 64)
+    rows, whole = ledger(network, images), measure(network, images)
+    assert total(rows) == whole
+    assert whole.parameters == count_parameters(network)
+    assert whole.multiply_adds == multiply_adds(network, images)
+    strides = list(network.backbone.channels)
+    assert [(row.part, row.stride) for row in rows] == [("backbone", s) for s in strides] + [("head", None)]
+    assert all(min(row[3:]) > 0 for row in rows)
+    # Each part alone costs what its rows say.
+    assert sum(row.parameters for row in rows[:-1]) == count_parameters(network.backbone)
+    assert sum(row.multiply_adds for row in rows[:-1]) == multiply_adds(network.backbone, images)
+    assert rows[-1].multiply_adds == multiply_adds(network.head, network.backbone(images))
+    assert rows[:-1] == [
+        row._replace(peak_bytes=old.peak_bytes)
+        for row, old in zip(ledger(network.backbone, images), rows, strict=False)
+    ]
+
+
+def test_stages_of_resnet50_against_their_layers():
+    with torch.device("meta"):
+        backbone = create_backbone("resnet50")
+        rows = {row.stride: row for row in ledger(backbone, torch.rand(1, 3, 224, 224))}
+    body = backbone.body
+    assert rows[2].parameters == count_parameters(body.conv1) + count_parameters(body.bn1)
+    for stride, layer in {4: body.layer1, 8: body.layer2, 16: body.layer3, 32: body.layer4}.items():
+        assert rows[stride].parameters == count_parameters(layer)
+        channels = layer[0].conv1.in_channels
+        before = torch.rand(1, channels, *[224 // (4 if stride == 4 else stride // 2)] * 2, device="meta")
+        assert rows[stride].multiply_adds == multiply_adds(layer, before)
+
+
+def test_a_neck_inside_the_head_can_be_a_row_of_its_own():
+    network = toy_network()
+    network.head = nn.Sequential(network.head, nn.Linear(5, 5), nn.Linear(5, 3))
+    images = torch.rand(1, 3, 32, 32)
+    rows = ledger(network, images, parts=["backbone", "head.1", "head"])
+    assert [row.part for row in rows[-3:]] == ["backbone", "head", "head.1"]
+    assert rows[-1].parameters == 5 * 5 + 5
+    assert total(rows) == measure(network, images)
+    with pytest.raises(CostError, match=r"no part 'neck'; its children: backbone, head\."):
+        ledger(network, images, parts=["neck"])
+
+
+def test_what_belongs_to_no_part_or_is_not_used_is_still_counted():
+    class Loose(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = nn.Linear(4, 4), nn.Linear(4, 2)
+            self.matrix = nn.Parameter(torch.rand(4, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x) @ self.matrix
+
+    rows = {row.part: row for row in ledger(Loose(), torch.rand(1, 4))}
+    assert {name: (row.parameters, row.multiply_adds) for name, row in rows.items()} == {
+        "used": (20, 16),
+        "elsewhere": (12, 12),
+        "idle": (0, 0),
+        "unused": (10, 0),
+    }
+
+
+def test_a_shared_part_counts_its_parameters_once_and_its_work_every_time():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = nn.Linear(4, 4, bias=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.one(self.one(x))
+
+    (row,) = ledger(Twice(), torch.rand(1, 4))
+    assert (row.parameters, row.multiply_adds) == (16, 32)
+
+
+def test_a_backbone_without_feature_maps_is_one_row():
+    class Sequence(Backbone):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.layer(x)
+            return features, features.mean(1)
+
+    assert [(row.part, row.parameters) for row in ledger(Sequence(), torch.rand(2, 3, 4))] == [
+        ("backbone", 20)
+    ]
+
+
+def test_nothing_to_do_costs_nothing():
+    row = measure(nn.Identity(), torch.rand(1, 3, 8, 8))
+    assert row[3:6] == (0, 0, 0)
+    assert (row.stride, row.receptive_field) == (1, 1)
+
+
+def test_the_table_has_a_line_a_row_and_the_total():
+    rows = ledger(toy_network(), torch.rand(1, 3, 32, 32))
+    lines = cost.table(rows).splitlines()
+    assert len(lines) == 1 + len(rows) + 1
+    assert len({len(line) for line in lines}) == 1
+    assert lines[-1].split()[:4] == ["total", "-", "all", f"{count_parameters(toy_network()) / 1e6:.3f}"]
+
+
+def test_a_ledger_changes_nothing():
+    network = toy_network().train()
+    network.backbone.eval().requires_grad_(False)
+    modes = [part.training for part in network.modules()]
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    images = torch.rand(2, 3, 32, 32)
+    attributes, hooks = dir(images), [len(part._forward_hooks) for part in network.modules()]
+    ledger(network, images)
+    with pytest.raises(RuntimeError):
+        ledger(network, torch.rand(1, 3, 32, 32).double())
+    assert [part.training for part in network.modules()] == modes
+    assert [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in network.modules()] == hooks
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert dir(images) == attributes
+    assert all(parameter.grad is None for parameter in network.parameters())
+    network(images).sum().backward()  # training goes on as if nothing had been
+
+
+def test_work_in_place_does_not_reach_the_caller_s_images():
+    images = torch.rand(1, 3, 8, 8) - 0.5
+    before = images.clone()
+    measure(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 1)), images)
+    assert torch.equal(images, before)
+
+
+# Time
+
+
+def test_latency_is_the_median_of_the_passes_after_the_warm_up(monkeypatch):
+    durations = [900, 800, 3, 1, 500, 2, 4]  # ms; two to warm up, and one that was interrupted
+    clock = iter([moment for d in durations for moment in (0.0, d / 1000)])
+    monkeypatch.setattr(cost, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    calls = []
+
+    class Counted(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append((self.training, torch.is_grad_enabled()))
+            return super().forward(x)
+
+    module = Counted(2, 2).train()
+    milliseconds = cost.latency(module, torch.rand(1, 2), repeats=5, warmup=2)
+    assert milliseconds == pytest.approx(statistics.median(durations[2:])) == pytest.approx(3)
+    assert calls == [(False, False)] * 7
+    assert module.training
+
+
+def test_latency_of_a_real_pass_is_a_positive_number():
+    assert 0 < cost.latency(nn.Linear(2, 2), torch.rand(1, 2), repeats=2) < math.inf
+
+
+def test_a_module_can_be_trained_after_its_latency_was_measured():
+    """What a module computes in the first pass and keeps must not be bound to inference."""
+
+    class Keeps(nn.Linear):
+        kept = None
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.kept = torch.ones(2) * 2 if self.kept is None else self.kept
+            return super().forward(x) * self.kept
+
+    module = Keeps(2, 2)
+    cost.latency(module, torch.rand(1, 2), repeats=1)
+    module(torch.rand(1, 2)).sum().backward()
+    assert module.weight.grad is not None
+
+
+# Errors
+
+
+@pytest.mark.parametrize("function", [multiply_adds, measure, ledger, cost.latency, cost.receptive_field])
+def test_errors_say_what_to_do(function):
+    with pytest.raises(CostError, match="pass a batch after the module"):
+        function(nn.Conv2d(3, 4, 1))
+    with pytest.raises(CostError, match=r"module is on cpu, its input on meta: move one with \.to\(device\)"):
+        function(nn.Conv2d(3, 4, 1), torch.rand(1, 3, 8, 8, device="meta"))
+
+
+def test_latency_refuses_what_cannot_be_timed():
+    with pytest.raises(CostError, match="at least one pass"):
+        cost.latency(nn.Linear(2, 2), torch.rand(1, 2), repeats=0)
+    with pytest.raises(CostError, match="on the meta device nothing is computed"):
+        cost.latency(nn.Linear(2, 2, device="meta"), torch.rand(1, 2, device="meta"))
+
+
+def test_a_receptive_field_needs_one_map():
+    for inputs in ([torch.rand(1, 4)], [ByStride({4: torch.rand(1, 4, 8, 8), 8: torch.rand(1, 4, 4, 4)})]):
+        with pytest.raises(CostError, match=r"needs one map \(B, C, H, W\) as input, got shapes"):
+            cost.receptive_field(nn.Identity(), *inputs)
