@@ -10,7 +10,11 @@ import browser
 import pytest
 from playwright.sync_api import Page, expect
 
-LESSONS = ["00_what_is_a_backbone", "01_feature_extraction"]  # one entry for each lesson with an explorer and a quiz
+LESSONS = [
+    "00_what_is_a_backbone",
+    "01_feature_extraction",
+    "02_convolution_and_pooling",
+]  # one entry for each lesson with an explorer and a quiz
 
 if browser.CHROMIUM is None and not os.environ.get("BACKBONES_REQUIRE_BROWSER"):
     pytest.skip("no Chromium here: install it to test the lessons in a browser", allow_module_level=True)
