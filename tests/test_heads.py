@@ -1,13 +1,28 @@
-"""Heads: shapes, what they compute by hand, and the ImageNet head against timm's whole classifier."""
+"""Heads: shapes, what they compute by hand, and against timm's classifier and torchvision's detector."""
+
+import hashlib
 
 import pytest
 import timm
 import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FCOS
 
-from backbones import Network, create_backbone
-from backbones.backbone import ByStride
-from backbones.heads import ClassificationHead, ImageNetHead
+from backbones import Backbone, BackboneError, Network, create_backbone
+from backbones.backbone import ByStride, StrideError
+from backbones.cost import count_parameters
+from backbones.heads import (
+    ClassificationHead,
+    Detector,
+    FeaturePyramid,
+    ImageNetHead,
+    SegmentationHead,
+    SegmentationNetwork,
+)
+from backbones.vision import ImageError
 from backbones.weights import BUNDLED, WeightsMissingError, imagenet_weights
+
+# ---- Classification ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("output_stride", [32, 16])
@@ -27,6 +42,22 @@ def test_classification_head_is_average_pooling_and_a_linear_layer():
     deepest = torch.tensor([[[[0.0, 2.0], [4.0, 6.0]], [[1.0, 1.0], [1.0, 5.0]]]])  # averages 3 and 2
     logits = head(ByStride({8: torch.full((1, 3, 4, 4), torch.nan), 16: deepest}))
     torch.testing.assert_close(logits, torch.tensor([[3 + 2 * 2 + 10.0, -2 + 20.0]]))
+
+
+def test_dropout_drops_in_training_only_and_not_by_default():
+    torch.manual_seed(0)
+    features = ByStride({4: torch.rand(1, 1000, 2, 2) + 1})
+    head = ClassificationHead(ByStride({4: 1000}), num_classes=1, dropout=0.75)
+    nn.init.ones_(head.classifier.weight)
+    pooled = features[4].mean(dim=(2, 3))
+    dropped = []
+    head.dropout.register_forward_hook(lambda part, inputs, output: dropped.append(output))
+    trained = head(features)
+    assert not torch.allclose(trained, head(features))
+    assert (dropped[0] == 0).float().mean() == pytest.approx(0.75, abs=0.05)
+    torch.testing.assert_close(head.eval()(features)[0, 0], pooled.sum() + head.classifier.bias[0])
+    plain = ClassificationHead(ByStride({4: 1000}), num_classes=1)
+    assert torch.equal(plain.train()(features), plain(features))
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -64,3 +95,284 @@ def test_imagenet_head_of_a_model_without_bundled_weights_says_which_have_them(n
         WeightsMissingError, match=rf"'{name}' came with the course, only .*lite0.*lite1.*lite2"
     ):
         ImageNetHead(name)
+
+
+# ---- Segmentation --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("strides", [(), (32, 16, 8)])
+@torch.no_grad()
+def test_a_segmentation_network_answers_for_every_pixel_whatever_the_size(name, strides):
+    backbone = create_backbone(name)
+    network = SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 5, strides)).eval()
+    for height, width in ((1, 1), (33, 64), (65, 97)):
+        assert network(torch.rand(1, 3, height, width)).shape == (1, 5, height, width)
+    assert network(torch.rand(0, 3, 32, 32)).shape == (0, 5, 32, 32)
+
+
+def test_a_segmentation_head_scores_the_deepest_map_of_any_output_stride():
+    for output_stride in (32, 8):
+        backbone = create_backbone("test_efficientnet", output_stride=output_stride)
+        head = SegmentationHead(backbone.channels, num_classes=5)
+        assert head.strides == (output_stride,)
+        size = (64 // output_stride, 96 // output_stride)
+        assert head(backbone(torch.rand(2, 3, 64, 96))).shape == (2, 5, *size)
+
+
+def test_a_segmentation_head_is_the_classification_head_without_pooling():
+    channels = ByStride({4: 6, 8: 10})
+    classify, segment = ClassificationHead(channels, 3), SegmentationHead(channels, 3)
+    with torch.no_grad():
+        segment.classifiers["8"].weight.copy_(classify.classifier.weight[:, :, None, None])
+        segment.classifiers["8"].bias.copy_(classify.classifier.bias)
+    features = ByStride({4: torch.full((2, 6, 8, 8), torch.nan), 8: torch.randn(2, 10, 4, 4)})
+    torch.testing.assert_close(segment(features).mean(dim=(2, 3)), classify(features))
+
+
+def test_scores_of_several_strides_are_enlarged_and_added():
+    """FCN-16s by hand, on one row of pixels: bilinear interpolation puts 0 and 8 at 0, 2, 6, 8."""
+    head = SegmentationHead(ByStride({2: 1, 4: 1}), num_classes=1, strides=(2, 4))
+    for layer, weight in zip(head.classifiers.values(), (10.0, 1.0), strict=True):  # the coarse one first
+        nn.init.constant_(layer.weight, weight)
+        nn.init.zeros_(layer.bias)
+    fine, coarse = torch.tensor([[[[1.0, 2.0, 3.0, 4.0]]]]), torch.tensor([[[[0.0, 0.8]]]])
+    scores = head(ByStride({2: fine, 4: coarse}))
+    torch.testing.assert_close(scores, torch.tensor([[[[1.0, 4.0, 9.0, 12.0]]]]))
+
+
+def test_the_image_s_size_is_reached_by_bilinear_interpolation():
+    network = SegmentationNetwork(nn.Identity(), nn.AvgPool2d((1, 2)))
+    pixels = torch.tensor([[[[0.0, 0.0, 8.0, 8.0]]]])
+    torch.testing.assert_close(network(pixels), torch.tensor([[[[0.0, 2.0, 6.0, 8.0]]]]))
+
+
+def test_a_segmentation_head_for_a_stride_that_is_missing_says_which_there_are():
+    backbone = create_backbone("test_efficientnet", output_stride=16)
+    with pytest.raises(StrideError, match=r"no feature map at stride 32: .* strides 2, 4, 8, 16"):
+        SegmentationHead(backbone.channels, 5, strides=(32, 16))
+
+
+# ---- Detection -----------------------------------------------------------------------------------
+
+
+def target(boxes: list[list[float]], labels: list[int]) -> dict[str, Tensor]:
+    return {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels)}
+
+
+NOTHING = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+TARGETS = [target([[4, 8, 40, 30.0], [20, 20, 60, 60]], [1, 3]), NOTHING]
+
+
+@pytest.fixture
+def detector() -> Detector:
+    torch.manual_seed(0)
+    made = Detector(create_backbone("test_efficientnet"), num_classes=4)
+    # Fresh heads are built to find next to nothing; these find a lot.
+    nn.init.normal_(made.head.classification_head.cls_logits.weight, std=0.5)
+    nn.init.zeros_(made.head.classification_head.cls_logits.bias)
+    return made.eval()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "mobilenetv2_100", "convnext_tiny"])
+def test_a_detector_stands_on_any_backbone(name):
+    torch.manual_seed(0)
+    backbone = create_backbone(name)
+    detector = Detector(backbone, num_classes=4)
+    losses = detector(torch.rand(2, 3, 64, 64), TARGETS)
+    assert set(losses) == {"classification", "bbox_regression", "bbox_ctrness"}
+    sum(losses.values()).backward()
+    for part in (backbone, detector.neck, detector.head):
+        assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in detector.parameters())
+    detector.eval().score_thresh = 0.0
+    with torch.no_grad():
+        found = detector(torch.rand(2, 3, 64, 64))
+    for image in found:
+        assert image["boxes"].shape == (100, 4)
+        assert image["labels"].shape == image["scores"].shape == (100,)
+
+
+@torch.no_grad()
+def test_it_is_torchvision_s_fcos(detector):
+    """Torchvision's model of the same parts, at 128 pixels, where all maps have exactly their strides."""
+    pyramid = nn.Sequential(detector.backbone, detector.neck)
+    pyramid.out_channels = 64
+    whole = FCOS(
+        pyramid,
+        num_classes=4,
+        head=detector.head,
+        anchor_generator=detector.anchor_generator,
+        min_size=128,
+        max_size=128,
+        image_mean=[0.0] * 3,
+        image_std=[1.0] * 3,
+    ).eval()
+    images = torch.randn(2, 3, 128, 128)
+    ours, theirs = detector(images), whole(list(images))
+    assert all(len(image["boxes"]) > 10 for image in ours)
+    for our, their in zip(ours, theirs, strict=True):
+        assert all(torch.equal(our[key], their[key]) for key in ("boxes", "labels", "scores"))
+    # Torchvision gives losses in training mode only; the parts keep their eval mode.
+    whole.training = True
+    theirs = whole(list(images), TARGETS)
+    ours = detector(images, TARGETS)
+    assert {key: loss.item() for key, loss in ours.items()} == {k: v.item() for k, v in theirs.items()}
+    assert all(loss > 0 for loss in ours.values())
+
+
+@torch.no_grad()
+def test_targets_decide_what_a_detector_answers_and_not_its_mode(detector):
+    images = torch.rand(2, 3, 64, 64)
+    for mode in (True, False):
+        assert isinstance(detector.train(mode)(images), list)
+        assert isinstance(detector(images, TARGETS), dict)
+
+
+def test_a_detector_s_parts_are_all_there_is(detector):
+    parts = (detector.backbone, detector.neck, detector.head)
+    assert sum(map(count_parameters, parts)) == count_parameters(detector)
+    assert {key.partition(".")[0] for key in detector.state_dict()} == {"backbone", "neck", "head"}
+
+
+@torch.no_grad()
+def test_images_of_several_sizes_are_a_list_and_boxes_stay_inside_their_image(detector):
+    images = [torch.rand(3, 50, 81), torch.rand(3, 64, 96), torch.rand(3, 1, 1)]
+    found = detector(images)
+    for image, answer in zip(images, found, strict=True):
+        height, width = image.shape[1:]
+        assert len(answer["boxes"]) > 0
+        assert (answer["boxes"] >= 0).all()
+        assert (answer["boxes"] <= torch.tensor([width, height, width, height])).all()
+    # What is filled up changes nothing for an image that needs no filling.
+    torch.testing.assert_close(found[1], detector(images[1][None])[0])
+
+
+@torch.no_grad()
+def test_no_image_no_answer(detector):
+    assert detector(torch.rand(1, 3, 1, 1))[0].keys() == {"boxes", "labels", "scores"}
+
+
+def test_squares_are_as_far_apart_as_the_stride_says(detector):
+    """At 96 pixels torchvision's own models put the two positions of stride 64 at 0 and 48."""
+    maps = detector.neck(detector.backbone(torch.rand(1, 3, 96, 96)))
+    assert {stride: one.shape[1:] for stride, one in maps.items()} == {
+        8: (64, 12, 12),
+        16: (64, 6, 6),
+        32: (64, 3, 3),
+        64: (64, 2, 2),
+        128: (64, 1, 1),
+    }
+    squares = detector._squares(maps)
+    centers, sides = (squares[:, :2] + squares[:, 2:]) / 2, squares[:, 2] - squares[:, 0]
+    assert centers[sides == 64].tolist() == [[0, 0], [64, 0], [0, 64], [64, 64]]
+    assert centers[sides == 8][[0, 1, 12, -1]].tolist() == [[0, 0], [8, 0], [0, 8], [88, 88]]
+
+
+def test_images_without_objects_train(detector):
+    losses = detector(torch.rand(1, 3, 64, 64), [NOTHING])
+    assert losses["classification"] > 0
+    assert losses["bbox_regression"] == losses["bbox_ctrness"] == 0
+    sum(losses.values()).backward()
+    assert all(p.grad.isfinite().all() for p in detector.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (target([[1, 1, 9, 9.0], [5, 2, 5, 9]], [1, 1]), r"image 1 .* without area, \[5.0, 2.0, 5.0, 9.0\]"),
+        (target([[5, 9, 8, 2.0]], [1]), r"without area, .* x1 < x2 and y1 < y2"),
+        (target([[1, 1, 9, float("nan")]], [1]), "without area"),
+        (target([[1, 1, 9, 9.0]], [4]), "image 1 has label 4, but labels go from 1 to 3"),
+        (target([[1, 1, 9, 9.0]], [0]), "has label 0, .* counts the background as class 0"),
+        (target([[1, 1, 9, 9.0]], [-1]), "label -1"),
+        (target([[1, 1, 9, 9.0]], [1, 2]), r"shape \(1, 4\) and labels of shape \(2,\)"),
+        (target([], []), r"shape \(0,\) .* and \(0, 4\) and \(0,\) without objects"),
+    ],
+)
+def test_a_target_that_cannot_be_meant_is_named(detector, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        detector(torch.rand(2, 3, 64, 64), [TARGETS[0], wrong])
+
+
+def test_wrong_images_are_refused_in_words(detector):
+    with pytest.raises(ImageError, match=r"gray images repeat the channel"):
+        detector(torch.rand(2, 1, 64, 64))
+    with pytest.raises(ImageError, match=r"uint8 .* backbone.normalize"):
+        detector([torch.zeros(3, 64, 64, dtype=torch.uint8)])
+    with pytest.raises(ValueError, match=r"all with the same channels, got shapes \(3, 8, 8\), \(1, 8, 8\)"):
+        detector([torch.rand(3, 8, 8), torch.rand(1, 8, 8)])
+    with pytest.raises(ValueError, match=r"expected images \(3, H, W\).* \(3, 64\)"):
+        detector(torch.rand(3, 3, 64))
+    with pytest.raises(ValueError, match="2 images came with 1 targets"):
+        detector(torch.rand(2, 3, 64, 64), TARGETS[:1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 1}, "num_classes=1 leaves no class beside the background"),
+        ({"num_classes": 3, "width": 80}, "width=80 does not fit the head's 32 groups"),
+        ({"num_classes": 3, "width": 32}, "width=32"),
+    ],
+)
+def test_impossible_detectors_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Detector(create_backbone("test_efficientnet"), **options)
+
+
+def test_the_pyramid_carries_what_deep_maps_know_to_fine_ones_and_not_back():
+    torch.manual_seed(0)
+    channels = ByStride({4: 3, 8: 5, 16: 7, 32: 9})
+    neck = FeaturePyramid(channels, width=16)
+    features = ByStride({s: torch.randn(1, c, 64 // s, 64 // s) for s, c in channels.items()})
+    before = neck(features)
+    assert {s: one.shape for s, one in before.items()} == {
+        s: (1, 16, max(1, 64 // s), max(1, 64 // s)) for s in (8, 16, 32, 64, 128)
+    }
+
+    def reached_from(stride: int) -> set[int]:
+        after = neck(ByStride(features | {stride: features[stride] + 1}))
+        return {s for s, one in after.items() if not torch.equal(one, before[s])}
+
+    assert reached_from(32) == {8, 16, 32, 64, 128}
+    assert reached_from(16) == {8, 16}
+    assert reached_from(8) == {8}
+    assert reached_from(4) == set()
+
+
+def test_a_pyramid_takes_the_strides_that_there_are():
+    assert FeaturePyramid(ByStride({4: 2, 16: 4})).strides == (16, 32, 64)
+    backbone = create_backbone("test_efficientnet", output_stride=16)
+    detector = Detector(backbone, num_classes=4)
+    assert detector.neck.strides == (8, 16, 32, 64)
+    assert set(detector(torch.rand(1, 3, 40, 40), TARGETS[:1])) > {"classification"}
+    with pytest.raises(BackboneError, match="only strides 2, 4: choose another backbone"):
+        FeaturePyramid(ByStride({2: 2, 4: 4}))
+
+
+# ---- Swapping ------------------------------------------------------------------------------------
+
+
+def checksum(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for key, value in sorted(module.state_dict().items()):
+        digest.update(key.encode() + value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_swapping_the_head_leaves_every_number_of_the_backbone_as_it_is():
+    backbone: Backbone = create_backbone("test_efficientnet").eval()
+    before = checksum(backbone)
+    networks = [
+        Network(backbone, ClassificationHead(backbone.channels, 6)),
+        SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7)),
+        Detector(backbone, 7),
+    ]
+    for network in networks:
+        assert network.backbone is backbone
+        network(torch.rand(1, 3, 64, 64))
+        assert checksum(network.backbone) == before
+    with torch.no_grad():
+        next(backbone.parameters()).view(-1)[0] += 1
+    assert checksum(backbone) != before, "the checksum sees a single number"
