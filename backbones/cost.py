@@ -94,12 +94,12 @@ def latency(module: nn.Module, *inputs: Any, repeats: int = 20, warmup: int = 3)
     return 1000 * statistics.median(times[warmup:])
 
 
-def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict[Any, ReceptiveField]:
+def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | list:
     """What one position of the module's result sees of its input: (size, stride) in input positions.
 
     Args: inputs, with exactly one map (B, C, H, W) or (B, C, length). Their size does not matter for `size`,
         except that interpolation to a fixed size has a stride that depends on it.
-    Returns: for a module that returns a dictionary, such as a backbone, the same for each of its keys.
+    Returns: for a module that returns a dictionary, such as a backbone, or a list: the same for each entry.
     Raises: CostError if there is no such map.
     """
     _expect_inputs(module, inputs)
@@ -109,7 +109,9 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict[An
         raise CostError(f"a receptive field needs one map (B, C, H, W) as input, got shapes {shapes}.")
     with evaluating(module), torch.no_grad(), Following():
         result = module(*inputs)
-    return {key: seen(one) for key, one in result.items()} if isinstance(result, dict) else seen(result)
+    if isinstance(result, dict):
+        return {key: seen(one) for key, one in result.items()}
+    return [seen(one) for one in result] if isinstance(result, list | tuple) else seen(result)
 
 
 def measure(module: nn.Module, *inputs: Any) -> Cost:

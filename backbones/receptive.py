@@ -50,6 +50,13 @@ class _Grid(NamedTuple):
         high = np.fmax.reduce(self.high[inside] + beyond, axis=1)
         return _Grid(self.dim, low, high, stride)
 
+    def widest(self) -> float:
+        """Pixels that a position sees at most. After interpolation neighbors differ, and what continues such
+        a map beyond its border is a guess: so only the middle half of the positions counts."""
+        count = len(self.low)
+        middle = slice(count // 4, count - count // 4)
+        return np.nanmax(self.high[middle] - self.low[middle]) + 1
+
 
 # For each spatial direction its grid, or None once every number of the tensor sees the whole image.
 _Grids = list[_Grid | None]
@@ -108,7 +115,7 @@ def seen(result: Any) -> ReceptiveField | None:
 
 
 def _seen(grids: _Grids) -> ReceptiveField:
-    size = max(math.inf if grid is None else np.nanmax(grid.high - grid.low) + 1 for grid in grids)
+    size = max(math.inf if grid is None else grid.widest() for grid in grids)
     stride = None if None in grids else max(grid.stride for grid in grids)
     return ReceptiveField(_plain(size), stride if stride is None else _plain(stride))
 

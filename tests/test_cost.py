@@ -171,6 +171,19 @@ def test_a_frozen_part_keeps_nothing_for_the_backward_pass():
     assert measure(network.requires_grad_(False), images).activation_bytes == 0
 
 
+def test_activation_memory_is_what_the_graph_of_gradients_holds():
+    network, images = toy_network().eval(), torch.rand(2, 3, 64, 64)
+    ours = {value.data_ptr() for value in network.state_dict().values()}
+    held, nodes = {}, [network(images).grad_fn]
+    for node in nodes:  # grows while we walk
+        nodes += [next_node for next_node, _ in node.next_functions if next_node and next_node not in nodes]
+        saved = [getattr(node, name) for name in dir(node) if name.startswith("_saved_")]
+        for one in saved:
+            if isinstance(one, Tensor) and one.untyped_storage().data_ptr() not in ours:
+                held[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
+    assert measure(network, images).activation_bytes == sum(held.values())
+
+
 def test_peak_memory_by_hand():
     image, one = 3 * 32 * 32, 8 * 16 * 16
     assert measure(by_hand(), torch.rand(1, 3, 32, 32)).peak_bytes == 4 * (
