@@ -1,41 +1,61 @@
-"""Tasks: a network together with a loss, a metric and an optimizer, as LightningModules."""
+"""Tasks: a network together with a loss, a metric and an optimizer, as LightningModules.
+
+    Classification              one answer for each image     cross-entropy           accuracy
+    MultiLabelClassification    several answers, or none      binary cross-entropy    macro F1
+    Segmentation                one answer for each pixel     cross-entropy           mean IoU
+    Detection                   boxes with classes            the detector's own      mean average precision
+
+`fit(task, data, epochs)` trains any of them, `evaluate(task, data)` measures it. A batch is a pair (images,
+answers), or a named tuple with more fields, such as a SceneBatch, of which each task takes what it needs.
+"""
 
 import contextlib
 import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
-from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex, MultilabelF1Score
+from torchmetrics.detection import MeanAveragePrecision
 from tqdm.auto import tqdm
 
 from .backbone import Network
+from .heads import Detector
+
+IGNORE = 255  # label of pixels that nobody has labeled, such as the outlines in Pascal VOC
 
 
-class Classification(pl.LightningModule):
-    """One answer for each input: cross-entropy loss, accuracy, AdamW.
+class Task(pl.LightningModule):
+    """What all tasks share: AdamW with two learning rates, and a frozen backbone that stays as it is.
 
     Attributes:
-        network: what is trained; `network.backbone` and `network.head` keep their names.
+        network: what is trained; `network.backbone` keeps its name, and all the rest counts as head.
+        answers: the field of a batch that has the right answers.
+        metric_name: what the metric is called in the history, after "train_", "val_" or "test_".
     """
+
+    answers: ClassVar[str]
+    metric_name: ClassVar[str]
 
     def __init__(
         self,
-        network: Network,
-        num_classes: int,
+        network: nn.Module,
+        metric: Metric,
         lr: float = 1e-3,
         backbone_lr: float | None = None,
         freeze_backbone: bool = False,
     ):
         """Args:
-        network: gives logits (B, num_classes).
-        lr: learning rate of the head.
+        network: with a part called `backbone`.
+        metric: compares decisions with answers.
+        lr: learning rate of the head, and of a neck if there is one.
         backbone_lr: learning rate of the backbone; None for a tenth of `lr`, since pretrained weights need
             small corrections while a new head starts from random numbers.
         freeze_backbone: True leaves the backbone exactly as it is. Its parameters get no gradients and its
@@ -49,13 +69,29 @@ class Classification(pl.LightningModule):
         network.backbone.requires_grad_(not freeze_backbone)
         # One metric a phase, because each accumulates over its own batches.
         for phase in ("train", "val", "test"):
-            setattr(self, f"{phase}_accuracy", MulticlassAccuracy(num_classes, average="micro"))
+            setattr(self, f"{phase}_{self.metric_name}", metric.clone())
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) => logits (B, num_classes)."""
-        return self.network(images)
+    def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
+        """How wrong the logits are, a scalar to be made smaller."""
+        raise NotImplementedError(f"{type(self).__name__} has to say what its loss is")
 
-    def train(self, mode: bool = True) -> "Classification":
+    def decide(self, logits: Tensor) -> Tensor:
+        """What the metric compares with the answers."""
+        return logits
+
+    def forward(self, *inputs: Any) -> Any:
+        """(B, 3, H, W) => what the network gives."""
+        try:
+            return self.network(*inputs)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                "one position of one image is too little for batch norm. Use more images a batch (a last one "
+                "alone goes with DataLoader(drop_last=True)), larger images, or freeze_backbone=True"
+            ) from error
+
+    def train(self, mode: bool = True) -> "Task":
         """Switch to training mode, but never a frozen backbone: its batch norm would go on learning."""
         super().train(mode)
         if self.freeze_backbone:
@@ -67,30 +103,155 @@ class Classification(pl.LightningModule):
         # Another task may have frozen or unfrozen the same backbone since this one was made.
         self.network.backbone.requires_grad_(not self.freeze_backbone)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple, batch_index: int) -> Tensor:
         return self._step("train", batch)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+    def validation_step(self, batch: tuple, batch_index: int) -> None:
         self._step("val", batch)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+    def test_step(self, batch: tuple, batch_index: int) -> None:
         self._step("test", batch)
 
-    def _step(self, phase: str, batch: tuple[Tensor, Tensor]) -> Tensor:
-        images, labels = batch
+    def _step(self, phase: str, batch: tuple) -> Tensor:
+        images, answers = self._pair(batch)
         logits = self(images)
-        loss = F.cross_entropy(logits, labels)
-        accuracy = getattr(self, f"{phase}_accuracy")
-        accuracy(logits, labels)
-        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
-        self.log(f"{phase}_accuracy", accuracy, on_step=False, on_epoch=True)
+        loss = self.loss(logits, answers)
+        metric = getattr(self, f"{phase}_{self.metric_name}")
+        metric(self.decide(logits), answers)
+        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log(f"{phase}_{self.metric_name}", metric, on_step=False, on_epoch=True)
         return loss
 
+    def _pair(self, batch: tuple) -> tuple[Any, Any]:
+        """Images and answers of a batch."""
+        if hasattr(batch, self.answers):
+            return batch.image, getattr(batch, self.answers)
+        if len(batch) == 2:
+            return batch
+        fields = ", ".join(getattr(batch, "_fields", [f"{len(batch)} things without names"]))
+        raise TypeError(f"{type(self).__name__} needs batches (images, {self.answers}), these have: {fields}")
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        groups = [{"params": self.network.head.parameters(), "lr": self.lr}]
+        rest = [p for name, p in self.network.named_parameters() if not name.startswith("backbone.")]
+        groups = [{"params": rest, "lr": self.lr}]
         if not self.freeze_backbone:
             groups.append({"params": self.network.backbone.parameters(), "lr": self.backbone_lr})
         return torch.optim.AdamW(groups)
+
+
+class Classification(Task):
+    """One answer for each image: cross-entropy, accuracy. Answers are labels int64 (B,), from 0."""
+
+    answers, metric_name = "label", "accuracy"
+
+    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
+        """Args: network, gives logits (B, num_classes); lr and options, see `Task`."""
+        super().__init__(network, MulticlassAccuracy(num_classes, average="micro"), lr, **options)
+        self.num_classes = num_classes
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Args: logits (B, num_classes); labels (B,). Raises: ValueError for a label that is no class."""
+        _check_labels(labels, self.num_classes)
+        return F.cross_entropy(logits, labels)
+
+
+class MultiLabelClassification(Task):
+    """Any number of answers for each image: binary cross-entropy a class, F1 averaged over classes.
+
+    Answers are presence, float (B, num_classes), 1 for what is in the image and 0 for what is not.
+    """
+
+    answers, metric_name = "presence", "f1"
+
+    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
+        """Args: network, gives logits (B, num_classes); lr and options, see `Task`."""
+        super().__init__(network, MultilabelF1Score(num_classes, average="macro"), lr, **options)
+
+    def loss(self, logits: Tensor, presence: Tensor) -> Tensor:  # both (B, num_classes)
+        return F.binary_cross_entropy_with_logits(logits, presence.to(logits.dtype))
+
+    def decide(self, logits: Tensor) -> Tensor:
+        return (logits > 0).int()  # present if more likely than not
+
+
+class Segmentation(Task):
+    """One answer for each pixel: cross-entropy, mean intersection over union (mIoU).
+
+    Answers are masks int64 (B, H, W), from 0; pixels with 255 count neither for the loss nor for the metric.
+    The pixels of all images are counted together, and a class that is neither in the masks nor in the
+    predictions is left out of the mean: there is nothing to be right or wrong about.
+    """
+
+    answers, metric_name = "mask", "miou"
+
+    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
+        """Args: network, gives logits (B, num_classes, H, W); lr and options, see `Task`."""
+        # `loss` checks the labels; torchmetrics would do so once more, and slowly.
+        metric = MulticlassJaccardIndex(num_classes, ignore_index=IGNORE, validate_args=False)
+        super().__init__(network, metric, lr, **options)
+        self.num_classes = num_classes
+
+    def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """The mean over all labeled pixels, 0 if there are none.
+
+        Args: logits (B, num_classes, H, W); masks (B, H, W).
+        Raises: ValueError for a mask of another size, or with a label that is no class.
+        """
+        if masks.shape != logits[:, 0].shape:
+            shapes = f"masks {tuple(masks.shape)} do not fit logits {tuple(logits.shape)}"
+            raise ValueError(f"{shapes}: resize a mask with its image, taking the nearest label")
+        labels = masks[masks != IGNORE]
+        _check_labels(labels, self.num_classes, f"; {IGNORE} marks pixels that do not count")
+        total = F.cross_entropy(logits, masks, ignore_index=IGNORE, reduction="sum")
+        return total / max(1, len(labels))
+
+    def decide(self, logits: Tensor) -> Tensor:
+        """The class with the highest score at each pixel, (B, H, W)."""
+        return logits.argmax(dim=1)
+
+
+class Detection(Task):
+    """Boxes with classes: the detector's own losses, mean average precision (mAP).
+
+    Answers are targets, a dictionary for each image: see `Detector.forward`. For `map50` an object is found
+    if a box overlaps it by an IoU of at least 0.5; `map` is the mean over ten such thresholds, 0.5 to 0.95.
+    Training logs the loss, validation and test log the metric.
+    """
+
+    answers, metric_name = "targets", "map"
+
+    def __init__(self, network: Detector, lr: float = 1e-3, **options: Any):
+        """Args: network, a Detector; lr and options, see `Task`."""
+        super().__init__(network, MeanAveragePrecision(), lr, **options)
+
+    def _step(self, phase: str, batch: tuple) -> Tensor | None:
+        images, targets = self._pair(batch)
+        if phase == "train":
+            loss = sum(self(images, targets).values())
+            self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+            return loss
+        getattr(self, f"{phase}_map").update(self(images), targets)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_map("val", self.val_map)
+
+    def on_test_epoch_end(self) -> None:
+        self._log_map("test", self.test_map)
+
+    def _log_map(self, phase: str, metric: MeanAveragePrecision) -> None:
+        found = metric.compute()
+        metric.reset()
+        for name, value in (("map50", found["map_50"]), ("map", found["map"])):
+            # torchmetrics says -1 when there is no object in any image.
+            self.log(f"{phase}_{name}", value if value >= 0 else torch.nan)
+
+
+def _check_labels(labels: Tensor, num_classes: int, also: str = "") -> None:
+    """Raise ValueError, naming the first label that is no class."""
+    strange = labels[(labels < 0) | (labels >= num_classes)]
+    if len(strange):
+        known = f"num_classes={num_classes}, so 0 to {num_classes - 1} are{also}"
+        raise ValueError(f"label {strange[0].item()} is no class: {known}")
 
 
 def fit(

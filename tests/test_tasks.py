@@ -14,8 +14,17 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from backbones import Backbone, Network
 from backbones.backbone import ByStride
-from backbones.heads import ClassificationHead
-from backbones.tasks import Classification, evaluate, fit
+from backbones.data.scenes import Scene, Scenes, collate
+from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
+from backbones.tasks import (
+    Classification,
+    Detection,
+    MultiLabelClassification,
+    Segmentation,
+    Task,
+    evaluate,
+    fit,
+)
 
 
 class Small(Backbone):
@@ -50,6 +59,81 @@ class Colors(pl.LightningDataModule):
         return DataLoader(self.data, batch_size=16)  # the last batch is smaller
 
     test_dataloader = val_dataloader
+
+
+class Deeper(Backbone):
+    """Three strides, for heads that need more than one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "deeper"
+        self.channels = ByStride({4: 16, 8: 32, 16: 32})
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, d, 2 * s - 1, s, padding=s - 1), nn.BatchNorm2d(d), nn.ReLU())
+            for c, d, s in ((3, 16, 4), (16, 32, 2), (32, 32, 2))
+        )
+
+    def forward(self, images: Tensor) -> ByStride:
+        maps = ByStride()
+        for stride, stage in zip(self.channels, self.stages, strict=True):
+            images = maps[stride] = stage(images)
+        return maps
+
+
+class Squares(pl.LightningDataModule):
+    """Up to two squares on gray noise: class 1 is red, class 2 is green; every third image is empty."""
+
+    def setup(self, stage: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def number(low: int, high: int) -> int:
+            return int(torch.randint(low, high, (), generator=generator))
+
+        self.scenes = []
+        for index in range(48):
+            image = torch.rand(3, 32, 32, generator=generator) * 0.5
+            presence, mask = torch.zeros(2), torch.zeros(32, 32, dtype=torch.int64)
+            boxes, labels = [], []
+            for column in range(0, 32 * (index % 3 > 0), 16):  # one on the left, one on the right
+                label, side = number(1, 3), number(8, 15)
+                x, y = column + number(0, 16 - side), number(0, 32 - side)
+                image[label - 1, y : y + side, x : x + side] = 1
+                mask[y : y + side, x : x + side] = label
+                presence[label - 1] = 1
+                boxes.append([x, y, x + side, y + side])
+                labels.append(label)
+            boxes, labels = torch.tensor(boxes).float().reshape(-1, 4), torch.tensor(labels).long()
+            self.scenes.append(Scene(image, presence, boxes, labels, mask, mask))
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.scenes, batch_size=8, shuffle=True, collate_fn=collate)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.scenes, batch_size=20, collate_fn=collate)  # the last batch is smaller
+
+    test_dataloader = val_dataloader
+
+
+def classification(backbone: Backbone, **options) -> Task:
+    head = ClassificationHead(backbone.channels, num_classes=3)
+    return Classification(Network(backbone, head), num_classes=3, **options)
+
+
+def multi_label(backbone: Backbone, **options) -> Task:
+    head = ClassificationHead(backbone.channels, num_classes=2)
+    return MultiLabelClassification(Network(backbone, head), num_classes=2, **options)
+
+
+def segmentation(backbone: Backbone, **options) -> Task:
+    head = SegmentationHead(backbone.channels, num_classes=3, strides=(4, 8, 16))
+    return Segmentation(SegmentationNetwork(backbone, head), num_classes=3, **options)
+
+
+def detection(backbone: Backbone, **options) -> Task:
+    return Detection(Detector(backbone, num_classes=3), **options)
+
+
+EVERY_TASK = [(classification, Colors), (multi_label, Squares), (segmentation, Squares), (detection, Squares)]
 
 
 @pytest.fixture
@@ -281,3 +365,268 @@ def test_an_error_before_the_first_step_arrives_as_it_is(network):
 
     with pytest.raises(FileNotFoundError, match="mine"):
         fit(Classification(network, num_classes=3), NoData(), epochs=1)
+
+
+# ---- Every task ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "metric", "goal", "epochs", "lr"),
+    [
+        (multi_label, "f1", 0.9, 10, 0.01),
+        (segmentation, "miou", 0.7, 10, 0.01),
+        (detection, "map50", 0.5, 20, 0.003),
+    ],
+)
+def test_each_task_learns(make, metric, goal, epochs, lr):
+    torch.manual_seed(0)
+    task = make(Deeper(), lr=lr, backbone_lr=lr)
+    assert evaluate(task, Squares())[f"test_{metric}"] < goal - 0.3
+    history = fit(task, Squares(), epochs=epochs)
+    assert history[-1][f"val_{metric}"] > goal
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert evaluate(task, Squares())[f"test_{metric}"] == history[-1][f"val_{metric}"], "the same images here"
+
+
+@pytest.mark.parametrize(("make", "data"), EVERY_TASK)
+def test_each_task_s_frozen_backbone_stays_as_it_is_to_the_last_bit(make, data):
+    torch.manual_seed(0)
+    task = make(Deeper(), freeze_backbone=True)
+    before = snapshot(task.network)
+    task.network.train()
+    fit(task, data(), epochs=1)
+    after = changed(task.network, before)
+    assert after, "the rest learns"
+    assert not {key for key in after if key.startswith("backbone.")}
+    assert all(parameter.grad is None for parameter in task.network.backbone.parameters())
+
+
+@pytest.mark.parametrize(("make", "data"), EVERY_TASK)
+def test_each_task_trains_all_parts_of_a_backbone_that_is_not_frozen(make, data):
+    torch.manual_seed(0)
+    task = make(Deeper())
+    before = snapshot(task.network)
+    task.network.eval()
+    fit(task, data(), epochs=1, validate=False)
+    assert changed(task.network, before) == set(before), "batch norm's running mean, too"
+
+
+@pytest.mark.parametrize(("make", "data"), EVERY_TASK)
+def test_each_task_has_one_learning_rate_for_the_backbone_and_one_for_the_rest(make, data):
+    def rates(**options) -> dict[float, int]:
+        task = make(Deeper(), lr=0.5, **options)
+        groups = task.configure_optimizers().param_groups
+        return {group["lr"]: sum(p.numel() for p in group["params"]) for group in groups}
+
+    backbone = sum(p.numel() for p in Deeper().parameters())
+    whole = sum(p.numel() for p in make(Deeper()).network.parameters())
+    assert rates() == {0.5: whole - backbone, 0.05: backbone}
+    assert rates(backbone_lr=0.2) == {0.5: whole - backbone, 0.2: backbone}
+    assert rates(freeze_backbone=True) == {0.5: whole - backbone}
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (multi_label, {"train_loss", "train_f1", "val_loss", "val_f1"}),
+        (segmentation, {"train_loss", "train_miou", "val_loss", "val_miou"}),
+        (detection, {"train_loss", "val_map50", "val_map"}),
+    ],
+)
+def test_each_task_runs_on_scenes(make, names, capfd):
+    torch.manual_seed(0)
+    scenes = Scenes(image_size=64, count=4, val_count=3, test_count=2, batch_size=2, mean=0.5, std=0.5)
+    task = {
+        multi_label: lambda body: MultiLabelClassification(
+            Network(body, ClassificationHead(body.channels, 6)), num_classes=6
+        ),
+        segmentation: lambda body: Segmentation(
+            SegmentationNetwork(body, SegmentationHead(body.channels, 7)), num_classes=7
+        ),
+        detection: lambda body: Detection(Detector(body, 7)),
+    }[make](Deeper())
+    (history,) = fit(task, scenes, epochs=1)
+    assert set(history) == names
+    assert set(evaluate(task, scenes)) == {n.replace("val", "test") for n in names if n.startswith("val")}
+    screen = capfd.readouterr()
+    assert screen.err == ""
+    assert all(line.startswith("training: ") for line in screen.out.strip().split("\r"))
+
+
+# ---- What they measure, by hand ------------------------------------------------------------------
+
+
+class Prepared(nn.Module):
+    """Gives the answers it was made with; an image says by its value which of them."""
+
+    def __init__(self, answers: list) -> None:
+        super().__init__()
+        self.backbone, self.answers = nn.Identity(), answers
+
+    def forward(self, images: Tensor) -> Tensor | list:
+        chosen = [self.answers[int(image.flatten()[0])] for image in images]
+        return torch.stack(chosen) if isinstance(chosen[0], Tensor) else chosen
+
+
+def measured(task: Task, answers: list, batch_size: int = 2) -> dict[str, float]:
+    """evaluate() on images 0, 1, 2, ... with these right answers."""
+
+    class Numbers(pl.LightningDataModule):
+        def test_dataloader(self) -> DataLoader:
+            def together(pairs: list) -> tuple:
+                images, right = zip(*pairs, strict=True)
+                return torch.stack(images), torch.stack(right) if isinstance(right[0], Tensor) else right
+
+            images = [torch.full((3, 2, 2), float(number)) for number in range(len(answers))]
+            pairs = list(zip(images, answers, strict=True))
+            return DataLoader(pairs, batch_size=batch_size, collate_fn=together)
+
+    return evaluate(task, Numbers())
+
+
+def sure(mask: list[list[int]], num_classes: int) -> Tensor:
+    """Logits (num_classes, H, W) that choose this mask."""
+    return nn.functional.one_hot(torch.tensor(mask), num_classes).movedim(-1, 0) * 20.0
+
+
+def test_mean_iou_counts_all_pixels_together_and_leaves_absent_classes_out():
+    predicted = [[[0, 0], [1, 1]], [[0, 0], [0, 1]], [[0, 0], [2, 2]]]
+    right = [[[0, 0], [1, 0]], [[0, 0], [1, 255]], [[0, 0], [0, 0]]]
+    #  class 0: 2 + 2 + 2 hits, in 2 + 3 + 2 predictions and 3 + 2 + 4 answers => 6 / 10
+    #  class 1: 1 hit, in 2 predictions (255 is not counted) and 2 answers      => 1 / 3
+    #  class 2: 0 hits, in 2 predictions                                        => 0
+    #  class 3: nowhere                                                         => not in the mean
+    task = Segmentation(Prepared([sure(mask, 4) for mask in predicted]), num_classes=4)
+    result = measured(task, [torch.tensor(mask) for mask in right])
+    assert result["test_miou"] == pytest.approx((6 / 10 + 1 / 3 + 0) / 3)
+
+
+def test_segmentation_loss_is_the_mean_over_labeled_pixels():
+    logits = torch.zeros(1, 2, 1, 3)
+    logits[0, 0, 0] = torch.tensor([1.0, 2.0, 50.0])
+    task = Segmentation(Prepared([]), num_classes=2)
+    expected = (nn.functional.softplus(torch.tensor(-1.0)) + nn.functional.softplus(torch.tensor(2.0))) / 2
+    torch.testing.assert_close(task.loss(logits, torch.tensor([[[0, 1, 255]]])), expected)
+
+
+def test_masks_without_any_label_give_no_loss_and_no_nan():
+    task = Segmentation(Prepared([]), num_classes=2)
+    logits = torch.randn(1, 2, 2, 2, requires_grad=True)
+    loss = task.loss(logits, torch.full((1, 2, 2), 255))
+    loss.backward()
+    assert loss == 0
+    assert (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize("label", [7, -1, 254])
+def test_a_mask_with_an_unknown_label_is_refused(label):
+    task = Segmentation(Prepared([]), num_classes=7)
+    mask = torch.zeros(1, 4, 4, dtype=torch.int64)
+    mask[0, 2, 3] = label
+    with pytest.raises(
+        ValueError, match=rf"label {label} is no class: num_classes=7, so 0 to 6 are; 255 marks"
+    ):
+        task.loss(torch.zeros(1, 7, 4, 4), mask)
+
+
+def test_a_mask_of_another_size_is_refused():
+    task = Segmentation(Prepared([]), num_classes=7)
+    with pytest.raises(ValueError, match=r"masks \(1, 4, 5\) do not fit logits \(1, 7, 4, 4\)"):
+        task.loss(torch.zeros(1, 7, 4, 4), torch.zeros(1, 4, 5, dtype=torch.int64))
+
+
+def test_an_unknown_class_is_refused(network):
+    task = Classification(network, num_classes=3)
+    with pytest.raises(ValueError, match=r"label 3 is no class: num_classes=3, so 0 to 2 are$"):
+        task.loss(torch.zeros(2, 3), torch.tensor([0, 3]))
+
+
+def test_f1_is_averaged_over_classes_and_loss_over_all_answers():
+    logits = torch.tensor([[0.3, -1.0], [0.6, 2.0], [-0.2, -3.0], [0.9, 0.4]])
+    right = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    #  class 0: found 2 of 3, 1 false alarm => 2*2 / (2*2 + 1 + 1);  class 1: found 1 of 2, 1 false alarm
+    task = MultiLabelClassification(Prepared(list(logits)), num_classes=2)
+    result = measured(task, list(right), batch_size=3)
+    assert result["test_f1"] == pytest.approx((4 / 6 + 2 / 4) / 2)
+    signed = logits * (1 - 2 * right)
+    assert result["test_loss"] == pytest.approx(float(nn.functional.softplus(signed).mean()))
+
+
+def box(*corners: float, label: int = 1, score: float | None = None) -> dict[str, Tensor]:
+    one = {"boxes": torch.tensor([corners]).float(), "labels": torch.tensor([label])}
+    return one if score is None else one | {"scores": torch.tensor([score])}
+
+
+NOTHING = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64), "scores": torch.zeros(0)}
+
+
+@pytest.mark.parametrize(
+    ("found", "right", "map50", "map_all"),
+    [
+        ([box(0, 0, 10, 10, score=0.9)], [box(0, 0, 10, 10)], 1, 1),
+        # IoU 0.72: enough for the thresholds 0.5, 0.55, 0.6, 0.65 and 0.7
+        ([box(0, 0, 10, 7.2, score=0.9)], [box(0, 0, 10, 10)], 1, 0.5),
+        ([box(0, 0, 10, 10, score=0.9, label=2)], [box(0, 0, 10, 10)], 0, 0),
+        # One of two objects is found: precision 1 at the recalls 0, 0.01, ..., 0.5 of 0, ..., 1.
+        ([box(0, 0, 10, 10, score=0.9), NOTHING], [box(0, 0, 10, 10), box(0, 0, 5, 5)], 51 / 101, 51 / 101),
+        # A false alarm that is more sure than the hit halves the precision; a less sure one costs nothing.
+        ([box(0, 0, 10, 10, score=0.5), box(0, 0, 5, 5, score=0.6)], [box(0, 0, 10, 10), NOTHING], 0.5, 0.5),
+        ([box(0, 0, 10, 10, score=0.5), box(0, 0, 5, 5, score=0.4)], [box(0, 0, 10, 10), NOTHING], 1, 1),
+        # The mean over the classes that exist.
+        ([box(0, 0, 9, 9, score=0.9), NOTHING], [box(0, 0, 9, 9), box(0, 0, 9, 9, label=2)], 0.5, 0.5),
+        ([NOTHING], [box(0, 0, 10, 10)], 0, 0),
+    ],
+)
+def test_mean_average_precision(found, right, map50, map_all):
+    result = measured(Detection(Prepared(found)), right, batch_size=1)
+    assert set(result) == {"test_map50", "test_map"}
+    assert result["test_map50"] == pytest.approx(map50)
+    assert result["test_map"] == pytest.approx(map_all)
+
+
+def test_where_there_is_nothing_to_find_the_precision_is_not_a_number():
+    result = measured(Detection(Prepared([NOTHING])), [NOTHING])
+    assert all(value != value for value in result.values())
+
+
+def test_each_epoch_s_precision_is_its_own():
+    task = Detection(Prepared([box(0, 0, 10, 10, score=0.9)]))
+    assert measured(task, [box(20, 20, 30, 30)])["test_map50"] == 0
+    assert measured(task, [box(0, 0, 10, 10)])["test_map50"] == 1
+
+
+# ---- One image, and a very small one --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [multi_label, segmentation, detection])
+def test_a_batch_of_one_image_answers_and_trains(make):
+    task = make(Deeper()).eval()
+    with torch.no_grad():
+        assert len(task(torch.rand(1, 3, 1, 1))) == 1
+    task.train()
+    image = torch.rand(1, 3, 32, 32)
+    if make is detection:
+        losses = task(image, [box(2, 2, 30, 30)])
+        sum(losses.values()).backward()
+    else:
+        task(image).sum().backward()
+    assert all(p.grad.isfinite().all() for p in task.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("make", [multi_label, segmentation])
+def test_one_image_of_one_pixel_cannot_train_batch_norm_and_the_error_says_what_can(make):
+    with pytest.raises(
+        ValueError,
+        match=r"one image is too little for batch norm.* more images a batch .* or freeze_backbone=True",
+    ):
+        make(Deeper()).train()(torch.rand(1, 3, 1, 1))
+    assert len(make(Deeper()).train()(torch.rand(2, 3, 1, 1))) == 2
+    assert len(make(Deeper(), freeze_backbone=True).train()(torch.rand(1, 3, 1, 1))) == 1
+
+
+def test_batches_without_the_answers_that_a_task_needs_are_refused(network):
+    scenes = Scenes(image_size=64, count=2, val_count=1, test_count=1)
+    with pytest.raises(TypeError, match=r"\(images, label\), these have: image, presence, targets, mask"):
+        fit(Classification(network, num_classes=3), scenes, epochs=1)
+    with pytest.raises(TypeError, match=r"\(images, mask\), these have: 3 things without names"):
+        segmentation(Deeper())._pair((1, 2, 3))
