@@ -32,8 +32,9 @@ class Cost(NamedTuple):
     Attributes:
         part: its name. Stages of one backbone share it.
         stride: pixels between neighboring positions of its result; None without positions (logits).
-        receptive_field: side in pixels of the square that one position of its result sees, counted from the
-            network's input; `math.inf` is the whole image; None if it does not come from one single map.
+        receptive_field: side in pixels of the square that one position of its result sees, of what the
+            backbone, or without one the network, was given; `math.inf` is the whole image; None if the
+            result does not come from one single map.
         parameters: numbers that training adjusts. What two parts share counts in the first that uses it.
         multiply_adds: see `multiply_adds`.
         activation_bytes: activation memory of training: what a forward pass keeps for the backward pass, each

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from .backbone import Backbone
 from .receptive import Following, ReceptiveField, seen, start, tensors
 
 ELSEWHERE = "elsewhere"  # the part of what runs in none of the parts
@@ -57,12 +58,20 @@ class Meter(TorchDispatchMode):
         self.live: dict[int, tuple[StorageWeakRef, int]] = {}
         for one in tensors(inputs):
             self._occupy(one)
-        self.hooks = []
+        self.hooks = [
+            one.register_forward_pre_hook(self._enter_backbone)
+            for one in module.modules()
+            if isinstance(one, Backbone)
+        ]
         for name, part in parts.items():
             self.hooks.append(part.register_forward_pre_hook(lambda *_, name=name: self.running.append(name)))
             self.hooks.append(
                 part.register_forward_hook(lambda _, __, out, name=name: self._leave(name, out))
             )
+
+    def _enter_backbone(self, _: nn.Module, inputs: tuple) -> None:
+        """What comes before a backbone, such as resizing images into a batch, may have lost the trail."""
+        follow_image(inputs)
 
     def _leave(self, name: str, result: Any) -> None:
         self.running.pop()

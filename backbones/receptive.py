@@ -140,8 +140,10 @@ def _rule(
     attention or flattening, is taken to mix them all."""
     in_shape, grids = inputs[0]
     rank = len(in_shape)
+    if any(len(one) != len(grids) for _, one in inputs):  # images and sequences in one operation
+        return [None] * len(grids)
     if name == "convolution" or name.startswith(("max_pool", "avg_pool")):
-        return [grid and _window(grid, number, named, shape) for number, grid in enumerate(grids)]
+        return [grid and _window(grid, named, shape) for grid in grids]
     if name in ("constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "replication_pad2d"):
         pad = named.get("pad", named.get("padding"))
         before = {-1 - number: amount for number, amount in enumerate(pad[::2])}
@@ -190,15 +192,15 @@ def _rule(
     return [None] * len(grids)
 
 
-def _window(grid: _Grid, number: int, named: dict, shape: tuple) -> _Grid:
+def _window(grid: _Grid, named: dict, shape: tuple) -> _Grid:
     """Convolution and pooling: kernel positions `dilation` apart, moved by `stride`."""
 
     def along(key: str, default: Any) -> int:
         values = named.get(key)
         values = default if values is None or values == [] else values
-        return values if isinstance(values, int) else values[min(number, len(values) - 1)]
+        return values if isinstance(values, int) else values[0 if len(values) == 1 else grid.dim]
 
-    kernel = named["weight"].shape[2 + number] if "weight" in named else along("kernel_size", None)
+    kernel = named["weight"].shape[grid.dim] if "weight" in named else along("kernel_size", None)
     stride = along("stride", kernel)
     padding, dilation = along("padding", 0), along("dilation", 1)
     outputs = np.arange(shape[grid.dim], dtype=float)[:, None]

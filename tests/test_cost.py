@@ -252,6 +252,27 @@ def test_stages_of_resnet50_against_their_layers():
         assert rows[stride].multiply_adds == multiply_adds(layer, before)
 
 
+def test_pixels_are_those_that_the_backbone_gets():
+    """A detector resizes images and copies them into a batch first: the trail begins anew at the backbone."""
+
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = toy_network()
+
+        def forward(self, images: list[Tensor]) -> Tensor:
+            batch = torch.zeros(len(images), 3, 64, 64)
+            for place, image in zip(batch, images, strict=True):
+                place[:, : image.shape[1], : image.shape[2]].copy_(image)
+            return self.network(batch)
+
+    detector, images = Detector(), [torch.rand(3, 50, 64), torch.rand(3, 64, 40)]
+    rows = ledger(detector, images, parts=["network.backbone", "network.head"])
+    rows = [row for row in rows if row.part == "network.backbone"]
+    fields = cost.receptive_field(detector.network.backbone, torch.rand(2, 3, 64, 64))
+    assert [(row.receptive_field, row.stride) for row in rows] == list(fields.values())
+
+
 def test_a_neck_inside_the_head_can_be_a_row_of_its_own():
     network = toy_network()
     network.head = nn.Sequential(network.head, nn.Linear(5, 5), nn.Linear(5, 3))
@@ -300,15 +321,14 @@ def test_a_backbone_without_feature_maps_is_one_row():
     class Sequence(Backbone):
         def __init__(self):
             super().__init__()
-            self.layer = nn.Linear(4, 4)
+            self.words, self.layer = nn.Embedding(7, 4), nn.Linear(4, 4)
 
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            features = self.layer(x)
+        def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+            features = self.layer(self.words(tokens))
             return features, features.mean(1)
 
-    assert [(row.part, row.parameters) for row in ledger(Sequence(), torch.rand(2, 3, 4))] == [
-        ("backbone", 20)
-    ]
+    tokens = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    assert [row[:4] for row in ledger(Sequence(), tokens)] == [("backbone", None, None, 7 * 4 + 20)]
 
 
 def test_nothing_to_do_costs_nothing():

@@ -264,6 +264,11 @@ def test_the_longer_side_counts():
     assert receptive_field(nn.Conv2d(3, 4, (5, 1), stride=(2, 1)), IMAGE) == (5, 2)
 
 
+def test_one_image_without_a_batch():
+    """Three dimensions are taken for (B, C, length), so only columns are followed."""
+    assert receptive_field(nn.Conv2d(3, 4, (5, 3), stride=(4, 2)), IMAGE[0]) == (3, 2)
+
+
 def test_a_stack_over_a_sequence():
     stack = nn.Sequential(nn.Conv1d(8, 8, 3, stride=2), nn.ReLU(), nn.Conv1d(8, 8, 3, dilation=4))
     assert receptive_field(stack, torch.rand(1, 8, 50)) == (1 + 2 + 2 * 4 * 2, 2)
