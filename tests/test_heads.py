@@ -233,6 +233,7 @@ def test_a_detector_s_parts_are_all_there_is(detector):
     parts = (detector.backbone, detector.neck, detector.head)
     assert sum(map(count_parameters, parts)) == count_parameters(detector)
     assert {key.partition(".")[0] for key in detector.state_dict()} == {"backbone", "neck", "head"}
+    assert not hasattr(detector, "transform"), "torchvision's would resize and normalize"
 
 
 @torch.no_grad()
@@ -249,8 +250,15 @@ def test_images_of_several_sizes_are_a_list_and_boxes_stay_inside_their_image(de
 
 
 @torch.no_grad()
-def test_no_image_no_answer(detector):
-    assert detector(torch.rand(1, 3, 1, 1))[0].keys() == {"boxes", "labels", "scores"}
+def test_the_backbone_sees_whole_multiples_of_its_stride_filled_up_with_zeros(detector):
+    seen = []
+    detector.backbone.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0]))
+    detector([torch.ones(3, 33, 20), torch.ones(3, 10, 40)])
+    (batch,) = seen
+    assert batch.shape == (2, 3, 64, 64)
+    assert batch[0, :, :33, :20].all()
+    assert batch[1, :, :10, :40].all()
+    assert batch.sum() == 3 * (33 * 20 + 10 * 40)
 
 
 def test_squares_are_as_far_apart_as_the_stride_says(detector):
