@@ -99,7 +99,8 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | 
     """What one position of the module's result sees of its input: (size, stride) in input positions.
 
     Args: inputs, with exactly one map (B, C, H, W) or (B, C, length). Their size does not matter for `size`,
-        except that interpolation to a fixed size has a stride that depends on it.
+        except that interpolation to a fixed size has a stride that depends on it. What is not known to keep
+        positions apart (attention, flattening, rolling) is taken to see the whole image.
     Returns: for a module that returns a dictionary, such as a backbone, or a list: the same for each entry.
     Raises: CostError if there is no such map.
     """

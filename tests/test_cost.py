@@ -191,6 +191,10 @@ def test_peak_memory_by_hand():
     )  # into and out of BN
 
 
+def test_peak_memory_is_without_the_weights():
+    assert measure(nn.Linear(64, 64), torch.rand(1, 64)).peak_bytes == 4 * (64 + 64)
+
+
 def test_peak_memory_of_a_shortcut_that_waits_and_of_work_in_place():
     class Residual(nn.Module):
         def __init__(self, inplace: bool):
@@ -329,6 +333,22 @@ def test_a_backbone_without_feature_maps_is_one_row():
 
     tokens = torch.tensor([[1, 2, 3], [4, 5, 6]])
     assert [row[:4] for row in ledger(Sequence(), tokens)] == [("backbone", None, None, 7 * 4 + 20)]
+
+
+def test_stages_end_where_their_maps_are_computed_not_where_they_are_viewed():
+    """Some of timm's backbones turn all maps round at the very end."""
+
+    class Turned(Backbone):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 2, 2, bias=False), nn.Conv2d(4, 5, 2, 2, bias=False)
+
+        def forward(self, x: Tensor) -> ByStride:
+            maps = [x := self.first(x), self.second(x)]
+            return ByStride(zip((2, 4), [one.permute(0, 2, 3, 1) for one in maps], strict=True))
+
+    rows = ledger(Turned(), torch.rand(1, 3, 8, 8))
+    assert [(row.stride, row.parameters) for row in rows] == [(2, 3 * 4 * 4), (4, 4 * 5 * 4)]
 
 
 def test_nothing_to_do_costs_nothing():

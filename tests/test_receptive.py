@@ -118,6 +118,9 @@ NETWORKS = {
     "attention over channels": lambda: nn.Sequential(
         conv(3, 4), Apply(lambda x: x * x.mean(dim=1, keepdim=True).sigmoid() + x.amax(1)[:, None])
     ),
+    "maximum over channels that come last": lambda: nn.Sequential(
+        conv(3, 4), Apply(lambda x: x.permute(0, 2, 3, 1).amax(-1)[:, None]), conv(1, 2)
+    ),
     "shuffled channels": lambda: nn.Sequential(conv(3, 4), nn.ChannelShuffle(2), conv(4, 4)),
     "views of channels": lambda: nn.Sequential(
         conv(3, 4),
