@@ -79,6 +79,7 @@ def test(*options: str) -> None:
     hand_over(
         *("-m", "pytest", "-n", "2"),
         "--dist=loadscope",  # a notebook's cells stay together, in order
+        "--no-loadscope-reorder",  # else few long tests, a browser in a lesson, come last and alone
         *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"),
         *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
         *options,
