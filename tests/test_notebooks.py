@@ -111,8 +111,11 @@ BROKEN = {
         lambda toy: toy.cells[1].update(outputs=result("x", **{"text/html": "<b>/Users/ada</b>"})),
         "'/Users/ada",
     ),
-    "path in code": (lambda toy: toy.cells[1].update(source="open('/root/data')"), "'/root/data'"),
-    "path in text": (lambda toy: toy.cells[0].update(source=toy.cells[0].source + " `/work/x`"), "'/work/x'"),
+    "path in code": (lambda toy: toy.cells[1].update(source="open('/home/ada/data')"), "'/home/ada/data'"),
+    "path in text": (
+        lambda toy: toy.cells[0].update(source=toy.cells[0].source + " `/Users/ada/x`"),
+        "'/Users/ada/x'",
+    ),
     "shell": (lambda toy: toy.cells[1].update(source="!ls"), "'!ls' needs a shell"),
     "install": (lambda toy: toy.cells[1].update(source="%pip install torch"), "'%pip install torch' needs"),
     "fetch": (lambda toy: toy.cells[1].update(source="urllib.request.urlopen(u)"), "'urlopen' reaches"),
