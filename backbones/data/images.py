@@ -1,9 +1,9 @@
 """What the image data modules share: checked options, files inside packages, sets of small labeled images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,33 @@ def package_file(path: str) -> Path:
     return file
 
 
-class LabeledImages(LightningDataModule):
+class SplitData(LightningDataModule):
+    """Data in three parts: `setup()` of a subclass makes `train`, `val`, `test`; here they become batches."""
+
+    batch_size: int
+    seed: int
+    collate: Callable[[list], Any] | None = None  # how items become a batch; None: torch's own way
+
+    def __getattr__(self, name: str):
+        if name in ("train", "val", "test"):
+            raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def train_dataloader(self) -> DataLoader:
+        """Shuffled batches; the same order again from each new loader."""
+        order = torch.Generator().manual_seed(self.seed)
+        return DataLoader(self.train, self.batch_size, shuffle=True, generator=order, collate_fn=self.collate)
+
+    def val_dataloader(self) -> DataLoader:
+        """Batches in fixed order."""
+        return DataLoader(self.val, self.batch_size, collate_fn=self.collate)
+
+    def test_dataloader(self) -> DataLoader:
+        """Batches in fixed order."""
+        return DataLoader(self.test, self.batch_size, collate_fn=self.collate)
+
+
+class LabeledImages(SplitData):
     """Small gray images with a class each, in a fixed split; a subclass says which images.
 
     `setup()` makes `train`, `val` and `test`: TensorDatasets of (image, label), image float32
@@ -155,21 +181,3 @@ class LabeledImages(LightningDataModule):
             # antialias averages when it shrinks; it makes no difference when it enlarges
             images = F.interpolate(images, size, mode="bilinear", antialias=True)
         return self.normalize(images.expand(-1, self.channels, -1, -1))
-
-    def __getattr__(self, name: str):
-        if name in ("train", "val", "test"):
-            raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def train_dataloader(self) -> DataLoader:
-        """Shuffled batches (images, labels); the same order again from each new loader."""
-        order = torch.Generator().manual_seed(self.seed)
-        return DataLoader(self.train, self.batch_size, shuffle=True, generator=order)
-
-    def val_dataloader(self) -> DataLoader:
-        """Batches in fixed order."""
-        return DataLoader(self.val, self.batch_size)
-
-    def test_dataloader(self) -> DataLoader:
-        """Batches in fixed order."""
-        return DataLoader(self.test, self.batch_size)

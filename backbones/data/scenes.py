@@ -7,12 +7,11 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from .images import Statistic, check_positive, normalization
+from .images import SplitData, Statistic, check_positive, normalization
 from .photos import Photos
 
 _SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
@@ -217,7 +216,7 @@ class SceneDataset(Dataset):
         return Scene(self.normalize(image.float() / 255), presence, boxes, labels, mask, instances)
 
 
-class Scenes(LightningDataModule):
+class Scenes(SplitData):
     """Shapes on photographs: up to four objects a scene, with class, box and pixel mask for each.
 
         scenes = Scenes()
@@ -244,6 +243,7 @@ class Scenes(LightningDataModule):
 
     class_names: ClassVar[tuple[str, ...]] = _SHAPES  # label - 1 is the index
     mask_names: ClassVar[tuple[str, ...]] = ("background", *_SHAPES)  # the label is the index
+    collate = staticmethod(collate)
 
     def __init__(
         self,
@@ -287,21 +287,3 @@ class Scenes(LightningDataModule):
                 zip(self.counts, (seen, held_back, held_back), strict=True)
             )
         )
-
-    def __getattr__(self, name: str):
-        if name in ("train", "val", "test"):
-            raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def train_dataloader(self) -> DataLoader:
-        """Shuffled batches; the same order again from each new loader."""
-        order = torch.Generator().manual_seed(self.seed)
-        return DataLoader(self.train, self.batch_size, shuffle=True, generator=order, collate_fn=collate)
-
-    def val_dataloader(self) -> DataLoader:
-        """Batches in fixed order."""
-        return DataLoader(self.val, self.batch_size, collate_fn=collate)
-
-    def test_dataloader(self) -> DataLoader:
-        """Batches in fixed order."""
-        return DataLoader(self.test, self.batch_size, collate_fn=collate)
