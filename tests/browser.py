@@ -162,12 +162,13 @@ class Notebook:
         self.wait_until_idle()
 
     def answer(self, question: str, letter: str) -> str:
-        """Press a quiz's button by keyboard; what stands below the question then."""
+        """Press a quiz's button by keyboard, not the last one again; what stands below the question then."""
         form = self.panel.locator(".widget-vbox").filter(has_text=question).last
+        reason = form.locator(".widget-html").last
+        before = reason.text_content() or ""  # empty, or the reason for another answer
         form.get_by_role("button", name=letter, exact=True).focus()
         self.page.keyboard.press("Enter")
-        reason = form.locator(".widget-html").last
-        expect(reason).to_have_text(re.compile(r"\S"), timeout=STEP)
+        expect(reason).not_to_have_text(before, timeout=STEP)
         self.wait_until_idle()
         return reason.inner_text()
 
