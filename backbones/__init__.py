@@ -6,8 +6,19 @@ import torch
 
 from . import vision  # registers timm's models
 from .backbone import Backbone, BackboneError, Network, backbone_names, create_backbone, register
+from .deeplab import DeepLabV3, DeepLabV3Plus
 
-__all__ = ["Backbone", "BackboneError", "Network", "backbone_names", "create_backbone", "register", "vision"]
+__all__ = [
+    "Backbone",
+    "BackboneError",
+    "DeepLabV3",
+    "DeepLabV3Plus",
+    "Network",
+    "backbone_names",
+    "create_backbone",
+    "register",
+    "vision",
+]
 
 # Binder and JupyterHub lend a share of a large machine. torch counts the machine's cores, starts a thread for
 # each and then waits for itself; CPU_LIMIT says how many cores are ours.

@@ -1,0 +1,267 @@
+"""DeepLabv3+ on any image backbone: what stays when the backbone is swapped.
+
+                  deepest map, stride 16 or 8                          stride 4
+    BACKBONE ───> ASPP: 1x1 | 3x3 at three rates | image pooling ───> enlarge ─┐
+       │                                                              concatenate ──> 3x3, 3x3 ──> classifier
+       └────────> low-level features, stride 4 ───> 1x1 to 48 channels ────────┘
+
+    backbone = create_backbone("resnet101", output_stride=16)
+    model = DeepLabV3Plus(backbone, num_classes=21)   # (B, 3, H, W) => (B, 21, H, W)
+    model.backbone, model.head                        # what is swapped, what stays
+    print(model.anatomy())                            # the parts, their shapes and costs
+
+Source of all that has no other: Chen, Zhu, Papandreou, Schroff, Adam, Encoder-Decoder with Atrous Separable
+Convolution for Semantic Image Segmentation (2018), arXiv 1802.02611, "the paper" below.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .anatomy import Anatomy, dissect
+from .backbone import Backbone, ByStride
+from .heads import SegmentationNetwork, enlarge
+from .vision import OutputStrideError
+
+RATES = {16: (6, 12, 18), 8: (12, 24, 36)}  # output stride -> atrous rates; the paper, section 4
+
+
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel_size: int, rate: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution, batch norm, ReLU; (B, inputs, H, W) => (B, outputs, H, W).
+
+    Neighboring taps of the kernel are `rate` positions apart. The padding keeps the size.
+    """
+    padding = rate * (kernel_size // 2)
+    convolution = nn.Conv2d(
+        inputs, outputs, kernel_size, padding=padding, dilation=rate, groups=groups, bias=False
+    )
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def conv3x3(inputs: int, outputs: int, rate: int = 1, separable: bool = True) -> nn.Sequential:
+    """A 3x3 convolution as DeepLab uses it: dense, or separated into depthwise (where) and pointwise (what).
+
+    The paper, section 3.1 and figure 3. As in its Xception, batch norm and ReLU follow both halves.
+    """
+    if not separable:
+        return conv_bn_relu(inputs, outputs, 3, rate)
+    return nn.Sequential(
+        conv_bn_relu(inputs, inputs, 3, rate, groups=inputs), conv_bn_relu(inputs, outputs, 1)
+    )
+
+
+class ImagePooling(nn.Module):
+    """The average of the whole map, transformed and spread over all positions again: what is in this image?
+
+    Chen et al., Rethinking Atrous Convolution (2017), section 3.3; Liu et al., ParseNet (2015).
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) => (B, outputs, H, W), the same everywhere."""
+        pooled = self.convolution(x.mean(dim=(2, 3), keepdim=True))  # => (B, outputs, 1, 1)
+        if self.training and len(pooled) == 1:
+            # One image has one value a channel: no variance to learn from. The running one serves.
+            norm = self.norm
+            pooled = F.batch_norm(pooled, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        else:
+            pooled = self.norm(pooled)
+        return pooled.relu().expand(-1, -1, *x.shape[-2:])
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: look at the same map through several windows at once.
+
+    `branches` are a 1x1 convolution, a 3x3 convolution for each rate, and image pooling; `project` mixes
+    them. The paper, figure 2, and Chen et al. (2017), figure 5.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, rates: Sequence[int], separable: bool = True, dropout: float = 0.1
+    ):
+        """Args: inputs, channels of the map; width, channels of each branch and of the result; rates, in
+        positions of the map, may be empty; separable, see `conv3x3`; dropout, of the result."""
+        super().__init__()
+        self.branches = nn.ModuleList(
+            [
+                conv_bn_relu(inputs, width, 1),
+                *(conv3x3(inputs, width, rate, separable) for rate in rates),
+                ImagePooling(inputs, width),
+            ]
+        )
+        self.project = conv_bn_relu(len(self.branches) * width, width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) => (B, width, H, W)."""
+        views = [branch(x) for branch in self.branches]  # each (B, width, H, W)
+        return self.dropout(self.project(torch.cat(views, dim=1)))  # (B, 5 * width, H, W) => (B, width, H, W)
+
+
+class Decoder(nn.Module):
+    """Sharpen ASPP's coarse answer by low-level features: it knows what, they know where things end.
+
+    The paper, section 3.1 "Proposed decoder"; table 1 for the 48 channels, table 2 for the two convolutions.
+    """
+
+    def __init__(
+        self, low_level_channels: int, width: int, low_level_width: int, convs: int, separable: bool = True
+    ):
+        """Args: low_level_channels, of the backbone's map; width, channels of ASPP's result and of ours;
+        low_level_width, channels to which the low-level features are reduced, lest they outweigh ASPP's;
+        convs, how many 3x3 convolutions; separable, see `conv3x3`."""
+        super().__init__()
+        self.reduce = conv_bn_relu(low_level_channels, low_level_width, 1)
+        inputs = [width + low_level_width] + [width] * (convs - 1)
+        self.refine = nn.Sequential(*(conv3x3(channels, width, separable=separable) for channels in inputs))
+
+    def forward(self, deep: Tensor, low_level: Tensor) -> Tensor:
+        """(B, width, h, w) and (B, low_level_channels, H/4, W/4) => (B, width, H/4, W/4)."""
+        low_level = self.reduce(low_level)  # (B, C, H/4, W/4) => (B, 48, H/4, W/4)
+        deep = enlarge(deep, low_level.shape[-2:])  # H/16 => H/4
+        return self.refine(torch.cat([deep, low_level], dim=1))
+
+
+class DeepLabHead(nn.Module):
+    """ASPP, the decoder unless it is left out, and a classifier at each position.
+
+    The backbone decides two numbers in here and nothing else: how many channels ASPP takes, and how many the
+    decoder's 1x1 convolution takes.
+    """
+
+    def __init__(
+        self,
+        channels: ByStride,
+        num_classes: int,
+        rates: Sequence[int],
+        separable: bool,
+        decoder_convs: int,
+        width: int = 256,
+        low_level_stride: int = 4,
+        low_level_width: int = 48,
+        dropout: float = 0.1,
+    ):
+        """
+        Args:
+            channels: the backbone's `.channels`.
+            num_classes, rates, separable, decoder_convs: see `DeepLabV3Plus`.
+            width: channels of ASPP and decoder.
+            low_level_stride, low_level_width: where the decoder taps the backbone, and to how many channels
+                it reduces what it finds; the paper's table 1 tries 8 to 64.
+            dropout: after ASPP, in training.
+        Raises: StrideError, the backbone has no map at `low_level_stride`.
+        """
+        super().__init__()
+        self.stride, self.low_level_stride, self.rates = max(channels), low_level_stride, tuple(rates)
+        self.aspp = ASPP(channels[self.stride], width, rates, separable, dropout)
+        self.decoder = None
+        if decoder_convs:
+            low_level = channels[low_level_stride]
+            self.decoder = Decoder(low_level, width, low_level_width, decoder_convs, separable)
+        self.classifier = nn.Conv2d(width, num_classes, 1)
+
+    def forward(self, features: ByStride) -> Tensor:
+        """{stride: (B, C, H/stride, W/stride)} => logits (B, num_classes, H/4, W/4); without a decoder at the
+        deepest stride."""
+        x = self.aspp(features[self.stride])
+        if self.decoder is not None:
+            x = self.decoder(x, features[self.low_level_stride])
+        return self.classifier(x)
+
+    def parts(self) -> dict[str, str]:
+        """The submodules that do the work, in order: dotted name -> what the paper calls it."""
+        names = ["1x1", *(f"3x3, rate {rate}" for rate in self.rates), "image pooling"]
+        parts = {f"aspp.branches.{number}": f"ASPP {name}" for number, name in enumerate(names)}
+        parts["aspp.project"] = "ASPP projection 1x1"
+        if self.decoder is not None:
+            parts["decoder.reduce"] = f"decoder 1x1 at stride {self.low_level_stride}"
+            parts["decoder.refine"] = f"decoder {len(self.decoder.refine)} x 3x3"
+        return {**parts, "classifier": "classifier 1x1"}
+
+
+class DeepLabV3(SegmentationNetwork):
+    """DeepLabv3: a backbone, ASPP, a classifier. Its coarse answer is enlarged to the size of the image.
+
+    Chen, Papandreou, Schroff, Adam, Rethinking Atrous Convolution (2017), arXiv 1706.05587. With `rates=()`
+    ASPP keeps only its 1x1 convolution and image pooling: the head that Sandler et al., MobileNetV2 (2018),
+    table 7, put on MobileNetV2.
+    """
+
+    head: DeepLabHead
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        separable: bool = False,
+        decoder_convs: int = 0,
+        rates: Sequence[int] | None = None,
+        **options: Any,
+    ):
+        """Args and errors: see `DeepLabV3Plus`. Dense and without a decoder by default, as published."""
+        if num_classes < 1:
+            raise ValueError(f"num_classes={num_classes}: take 1 or more")
+        stride = max(backbone.channels)
+        if rates is None and stride not in RATES:
+            raise OutputStrideError(
+                f"DeepLab has atrous rates for output strides 16 and 8, and {backbone.name} was built with "
+                f"{stride}: use create_backbone({backbone.name!r}, output_stride=16), or give rates=(...)"
+            )
+        options |= {"rates": tuple(RATES[stride] if rates is None else rates), "separable": separable}
+        self.build_head = partial(
+            DeepLabHead, num_classes=num_classes, decoder_convs=decoder_convs, **options
+        )
+        super().__init__(backbone, self.build_head(backbone.channels))
+
+    def anatomy(self, height: int = 513, width: int | None = None) -> Anatomy:
+        """The parts, with shapes and costs for one image of height x width pixels; 513x513 is the paper's."""
+        with torch.device("meta"):
+            wider = self.build_head(ByStride({s: 2 * c for s, c in self.backbone.channels.items()}))
+        parts = {f"head.{name}": title for name, title in self.head.parts().items()}
+        return dissect(self, parts, wider, (height, width or height))
+
+
+class DeepLabV3Plus(DeepLabV3):
+    """DeepLabv3+: DeepLabv3 and a decoder, on any image backbone.
+
+    Images may have any size. A batch of one can be trained on, see `ImagePooling`.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        separable: bool = True,
+        decoder_convs: int = 2,
+        rates: Sequence[int] | None = None,
+        **options: Any,
+    ):
+        """
+        Args:
+            backbone: with a map at stride 4 and its deepest at stride 16 or 8.
+            num_classes: how many answers a pixel has.
+            separable: whether 3x3 convolutions of ASPP and decoder are separable (the paper's best) or dense.
+            decoder_convs: 3x3 convolutions of the decoder; the paper's table 2 tries one, two and three.
+            rates: of ASPP; by default (6, 12, 18) at output stride 16 and (12, 24, 36) at 8.
+            options: see `DeepLabHead`.
+        Raises:
+            StrideError: the backbone has no map at the stride that the decoder taps.
+            OutputStrideError: its deepest map is at another stride than 16 or 8, and no rates are given.
+            ValueError: no classes, or no convolution in the decoder.
+        """
+        if decoder_convs < 1:
+            raise ValueError(f"decoder_convs={decoder_convs}: take 1 or more. DeepLabV3 has no decoder")
+        options |= {"separable": separable, "decoder_convs": decoder_convs, "rates": rates}
+        super().__init__(backbone, num_classes, **options)
