@@ -33,7 +33,7 @@ FIRST_LESSON = "notebooks/00_what_is_a_backbone.ipynb"
 OLDEST_PYTHON = (3, 11)
 NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14")  # the tested ones first
 # Extras of pyproject.toml, each containing the one before it.
-LEARNER, INSTRUCTOR, TEST = EXTRAS = ("", "instructor", "test")
+LEARNER, INSTRUCTOR, TEST, BENCH = EXTRAS = ("", "instructor", "test", "bench")
 SMALL, LARGE = 2, 6  # gigabytes on disk, without and with torch's CUDA libraries
 
 
@@ -89,9 +89,11 @@ def test(*options: str) -> None:
 
 
 def bench(*options: str) -> None:
-    """Measure seconds and memory of every lesson, into benchmarks/lessons.md"""
-    install(TEST)
-    hand_over("-m", "benchmarks.lessons", *options)
+    """Measure: every lesson's seconds and memory; or a benchmark by name: bench deeplab_speed"""
+    names = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+    name, *rest = options if options and options[0] in names else ("lessons", *options)
+    install(TEST if name == "lessons" else BENCH)
+    hand_over("-m", f"benchmarks.{name}", *rest)
 
 
 def grade(lab_name: str = "", folder: str = "", *options: str) -> None:

@@ -104,8 +104,8 @@ class ASPP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) => (B, width, H, W)."""
-        views = [branch(x) for branch in self.branches]  # each (B, width, H, W)
-        return self.dropout(self.project(torch.cat(views, dim=1)))  # (B, 5 * width, H, W) => (B, width, H, W)
+        x = torch.cat([branch(x) for branch in self.branches], dim=1)  # => (B, 5 * width, H, W)
+        return self.dropout(self.project(x))  # => (B, width, H, W)
 
 
 class Decoder(nn.Module):
@@ -128,8 +128,8 @@ class Decoder(nn.Module):
     def forward(self, deep: Tensor, low_level: Tensor) -> Tensor:
         """(B, width, h, w) and (B, low_level_channels, H/4, W/4) => (B, width, H/4, W/4)."""
         low_level = self.reduce(low_level)  # (B, C, H/4, W/4) => (B, 48, H/4, W/4)
-        deep = enlarge(deep, low_level.shape[-2:])  # H/16 => H/4
-        return self.refine(torch.cat([deep, low_level], dim=1))
+        x = torch.cat([enlarge(deep, low_level.shape[-2:]), low_level], dim=1)  # => (B, width + 48, H/4, W/4)
+        return self.refine(x)
 
 
 class DeepLabHead(nn.Module):

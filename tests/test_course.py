@@ -228,6 +228,24 @@ def test_lab_opens_no_browser_where_there_is_no_display(installed):
     assert "--no-browser" not in installed.works("lab", DISPLAY=":0").stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "ran", "extra"),
+    [
+        ((), "RAN lessons", "test"),
+        (("04",), "RAN lessons 04", "test"),
+        (("deeplab_speed", "--rounds", "2"), "RAN deeplab_speed --rounds 2", "bench"),
+    ],
+)
+def test_bench_runs_the_lessons_or_a_benchmark_by_name(course, arguments, ran, extra):
+    course.uv()
+    (course.root / "benchmarks").mkdir()
+    for name in ("lessons", "deeplab_speed"):
+        echo = f"import sys; print('RAN', {name!r}, *sys.argv[1:])"
+        (course.root / "benchmarks" / f"{name}.py").write_text(echo)
+    assert ran in course.works("bench", *arguments).stdout.splitlines()
+    assert course.state["extra"] == extra
+
+
 def test_test_checks_style_then_runs_pytest_with_the_notebooks(course):
     course.uv()
     done = course.works("test", "-k", "words")

@@ -1,0 +1,160 @@
+"""DeepLabv3+ beside segmentation_models.pytorch's: `python course.py bench deeplab_speed`
+
+Both heads on the same timm backbone, with the same settings: separable convolutions, atrous rates of the
+paper, output stride 16, one 3x3 convolution at stride 4 (theirs has one, the paper two: a column beside shows
+the paper's). The three take turns, one pass each, so that what else the machine does meets all of them;
+reported is the median of the turns' ratios. Memory is computed from shapes: what training keeps for the
+backward pass, and the most that inference holds at once. Writes benchmarks/deeplab_speed.md.
+"""
+
+import argparse
+import datetime
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import Tensor, nn
+
+from backbones import DeepLabV3Plus, cost, create_backbone
+
+from .lessons import machine
+
+RESULTS = Path(__file__).with_suffix(".md")
+BACKBONES = ["resnet101", "mobilenetv2_100", "xception65", "tf_efficientnet_lite0"]
+CLASSES, RATES = 21, (6, 12, 18)
+EVAL, TRAIN = (1, 3, 256, 256), (4, 3, 128, 128)
+COMMAND = "python course.py bench deeplab_speed"
+
+
+class Row(NamedTuple):
+    """One backbone: medians in milliseconds, and ratios to the peer (below 1: ours is faster, or smaller)."""
+
+    backbone: str
+    mode: str
+    peer_ms: float
+    ours_ms: float
+    ratio: float
+    paper_ratio: float
+    memory_ratio: float
+
+
+def contestants(name: str) -> dict[str, nn.Module]:
+    """The peer's model, ours with the peer's settings, and ours with the paper's decoder; same backbone."""
+    torch.manual_seed(0)
+    peer = smp.DeepLabV3Plus(
+        f"tu-{name}",
+        encoder_weights=None,
+        encoder_output_stride=16,
+        decoder_atrous_rates=RATES,
+        classes=CLASSES,
+    )
+    models = {"peer": peer}
+    for label, convs in (("ours", 1), ("paper", 2)):
+        backbone = create_backbone(name, output_stride=16)
+        backbone.body.load_state_dict(peer.encoder.model.state_dict())
+        models[label] = DeepLabV3Plus(backbone, CLASSES, decoder_convs=convs, dropout=0.5)
+    return models
+
+
+def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each, `rounds` times, in turns; before that three rounds to warm up."""
+    times: dict[str, list[float]] = {label: [] for label in runs}
+    for turn in range(rounds + 3):
+        order = list(runs) if turn % 2 else list(runs)[::-1]
+        for label in order:
+            began = time.perf_counter()
+            runs[label]()
+            if turn >= 3:
+                times[label].append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def evaluate(model: nn.Module, images: Tensor) -> None:
+    with torch.inference_mode():
+        model(images)
+
+
+def train(model: nn.Module, images: Tensor) -> None:
+    model.zero_grad()
+    model(images).mean().backward()
+
+
+def compare(name: str, rounds: int) -> list[Row]:
+    """Time both passes of the three models on one backbone."""
+    models, rows = contestants(name), []
+    for mode, step, shape in (("eval", evaluate, EVAL), ("train", train, TRAIN)):
+        images = torch.randn(shape)
+        for model in models.values():
+            model.train(mode == "train")
+        runs = {label: partial(step, model, images) for label, model in models.items()}
+        times = take_turns(runs, rounds)
+        costs = {label: cost.measure(model, images) for label, model in models.items() if label != "paper"}
+        memory = {
+            label: one.peak_bytes if mode == "eval" else one.activation_bytes for label, one in costs.items()
+        }
+        ratios = {
+            label: statistics.median(a / b for a, b in zip(times[label], times["peer"], strict=True))
+            for label in ("ours", "paper")
+        }
+        medians = {label: statistics.median(values) for label, values in times.items()}
+        rows.append(
+            Row(
+                name,
+                mode,
+                medians["peer"],
+                medians["ours"],
+                *ratios.values(),
+                memory["ours"] / memory["peer"],
+            )
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def table(rows: list[Row], rounds: int) -> str:
+    """The results as Markdown."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("timm", "segmentation-models-pytorch"))
+    lines = f"""# DeepLabv3+ beside segmentation_models.pytorch: time and memory
+
+Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}, {versions},
+two threads, {rounds} interleaved rounds.
+
+Same timm backbone, output stride 16, rates {RATES}, separable, one 3x3 convolution at stride 4,
+{CLASSES} classes; `eval` is a forward pass of {EVAL}, `train` forward and backward of {TRAIN}.
+Ratios are ours to theirs: below 1 ours is faster or smaller. "Paper's decoder" is ours with its default
+of two 3x3 convolutions, to the same peer. Memory: peak of a forward pass (eval), what the backward pass
+needs (train).
+
+| backbone | mode | theirs, ms | ours, ms | time ratio | time ratio, paper's decoder | memory ratio |
+|---|---|---:|---:|---:|---:|---:|
+""".splitlines()
+    for row in rows:
+        times = f"{row.peer_ms:.0f} | {row.ours_ms:.0f} | {row.ratio:.2f} | {row.paper_ratio:.2f}"
+        lines.append(f"| {row.backbone} | {row.mode} | {times} | {row.memory_ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "backbones", nargs="*", default=BACKBONES, help="default: all four; the table needs all"
+    )
+    parser.add_argument("--rounds", type=int, default=20)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(2)
+    rows = [row for name in options.backbones for row in compare(name, options.rounds)]
+    if options.backbones == BACKBONES:
+        RESULTS.write_text(table(rows, options.rounds), encoding="utf-8")
+        print(f"written: benchmarks/{RESULTS.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
