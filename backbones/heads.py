@@ -194,7 +194,7 @@ class Detector(FCOS):
         Raises: ImageError by the backbone; ValueError for a target that cannot be meant.
         """
         if targets is not None:
-            _check_targets(targets, self.num_classes, len(images))
+            check_targets(targets, self.num_classes, len(images))
         maps = self.neck(self.backbone(self._batch(images)))  # {8: (B, width, H/8, W/8), ...}
         positions = [one.shape[-2] * one.shape[-1] for one in maps.values()]
         outputs = self.head(list(maps.values()))  # {"cls_logits": (B, all positions, num_classes), ...}
@@ -224,11 +224,13 @@ class Detector(FCOS):
         return torch.cat(self.anchor_generator.grid_anchors(sizes, [(stride, stride) for stride in maps]))
 
 
-def _check_targets(targets: Sequence[dict[str, Tensor]], num_classes: int, images: int) -> None:
+def check_targets(targets: Sequence[dict[str, Tensor]], num_classes: int, images: int) -> None:
     """Raise ValueError, naming the image, for targets that cannot be meant."""
     if len(targets) != images:
         raise ValueError(f"{images} images came with {len(targets)} targets: one for each is needed")
     for number, target in enumerate(targets):
+        if missing := {"boxes", "labels"} - target.keys():
+            raise ValueError(f"the target of image {number} has no {' and no '.join(sorted(missing))}")
         boxes, labels = target["boxes"], target["labels"]
         if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
             raise ValueError(

@@ -27,7 +27,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from tqdm.auto import tqdm
 
 from .backbone import Network
-from .heads import Detector
+from .heads import Detector, check_targets
 
 IGNORE = 255  # label of pixels that nobody has labeled, such as the outlines in Pascal VOC
 
@@ -151,6 +151,9 @@ class Classification(Task):
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Args: logits (B, num_classes); labels (B,). Raises: ValueError for a label that is no class."""
+        if labels.shape != logits.shape[:1]:
+            shapes = f"labels {tuple(labels.shape)} do not fit logits {tuple(logits.shape)}"
+            raise ValueError(f"{shapes}: one label for each image is needed")
         _check_labels(labels, self.num_classes)
         return F.cross_entropy(logits, labels)
 
@@ -167,7 +170,14 @@ class MultiLabelClassification(Task):
         """Args: network, gives logits (B, num_classes); lr and options, see `Task`."""
         super().__init__(network, MultilabelF1Score(num_classes, average="macro"), lr, **options)
 
-    def loss(self, logits: Tensor, presence: Tensor) -> Tensor:  # both (B, num_classes)
+    def loss(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Args: logits, presence (B, num_classes). Raises: ValueError for other answers than 0 and 1."""
+        if presence.shape != logits.shape:
+            shapes = f"presence {tuple(presence.shape)} does not fit logits {tuple(logits.shape)}"
+            raise ValueError(f"{shapes}: one number for each image and class is needed")
+        strange = presence[(presence != 0) & (presence != 1)]
+        if len(strange):
+            raise ValueError(f"presence contains {strange[0].item()}: 1 is for a class in the image, else 0")
         return F.binary_cross_entropy_with_logits(logits, presence.to(logits.dtype))
 
     def decide(self, logits: Tensor) -> Tensor:
@@ -230,6 +240,8 @@ class Detection(Task):
             loss = sum(self(images, targets).values())
             self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
             return loss
+        if isinstance(self.network, Detector):  # it looks at targets only where it measures losses
+            check_targets(targets, self.network.num_classes, len(images))
         getattr(self, f"{phase}_map").update(self(images), targets)
 
     def on_validation_epoch_end(self) -> None:
@@ -248,6 +260,11 @@ class Detection(Task):
 
 def _check_labels(labels: Tensor, num_classes: int, also: str = "") -> None:
     """Raise ValueError, naming the first label that is no class."""
+    if labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels are {labels.dtype}, but classes are counted in torch.int64: convert them by .long(); a "
+            "mask that was resized must have taken the nearest label, not a mixture"
+        )
     strange = labels[(labels < 0) | (labels >= num_classes)]
     if len(strange):
         known = f"num_classes={num_classes}, so 0 to {num_classes - 1} are{also}"
