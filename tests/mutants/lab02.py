@@ -1,0 +1,1246 @@
+"""Answers to lab 02 that learners could write: wrong ones must lose points, right ones keep all of them."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from lab_runner import Answers
+from torch import nn
+
+answers = Answers()
+wrong, right = answers.wrong, answers.right
+
+
+class Layer(NamedTuple):
+    """As in the notebook, which compares layers as tuples."""
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+
+# Exercise 1: map_sizes --------------------------------------------------------------------------------------
+
+
+def sizes_by(formula, size, layers):
+    """Sizes by an exchangeable formula, with everything around it right."""
+    sizes = []
+    for number, layer in enumerate(layers):
+        if size + 2 * layer.padding < layer.dilation * (layer.kernel - 1) + 1:
+            raise ValueError(f"layer {number} does not fit")
+        size = formula(size, *layer)
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "no padding")
+def no_padding(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n - d * (k - 1) - 1) // s + 1, size, layers)
+
+
+@wrong("map_sizes", "padding on one side only")
+def padding_once(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + p - d * (k - 1) - 1) // s + 1, size, layers)
+
+
+@wrong("map_sizes", "no dilation")
+def sizes_without_dilation(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - k) // s + 1, size, layers)
+
+
+@wrong("map_sizes", "a dilated kernel is taken to be dilation * kernel wide")
+def dilation_times_kernel(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - d * k) // s + 1, size, layers)
+
+
+@wrong("map_sizes", "stride and dilation swapped")
+def stride_and_dilation_swapped(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - s * (k - 1) - 1) // d + 1, size, layers)
+
+
+@wrong("map_sizes", "the first position of the window is not counted")
+def first_position_not_counted(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) // s, size, layers)
+
+
+@wrong("map_sizes", "rounds up")
+def rounds_up(size, layers):
+    return sizes_by(lambda n, k, s, p, d: math.ceil((n + 2 * p - d * (k - 1) - 1) / s) + 1, size, layers)
+
+
+@wrong("map_sizes", "divides by the stride last, the 1 as well")
+def divides_last(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - d * (k - 1)) // s, size, layers)
+
+
+@wrong("map_sizes", "the rule of thumb: size divided by stride, as if padding were always half of the kernel")
+def rule_of_thumb(size, layers):
+    return sizes_by(lambda n, k, s, p, d: -(-n // s), size, layers)
+
+
+@wrong("map_sizes", "divides with /, so that sizes are not whole")
+def not_whole(size, layers):
+    return sizes_by(lambda n, k, s, p, d: (n + 2 * p - d * (k - 1) - 1) / s + 1, size, layers)
+
+
+def one_size(n, k, s, p, d):
+    return (n + 2 * p - d * (k - 1) - 1) // s + 1
+
+
+@wrong("map_sizes", "every layer sees the image")
+def always_from_the_image(size, layers):
+    return [sizes_by(one_size, size, [layer])[0] for layer in layers]
+
+
+@wrong("map_sizes", "the image is in the list, too")
+def image_in_the_list(size, layers):
+    return [size, *sizes_by(one_size, size, layers)]
+
+
+@wrong("map_sizes", "the last size only")
+def last_size_only(size, layers):
+    return sizes_by(one_size, size, layers)[-1:]
+
+
+@wrong("map_sizes", "no error: sizes of 0 and below go on through the layers")
+def no_size_error(size, layers):
+    sizes = []
+    for layer in layers:
+        size = one_size(size, *layer)
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "a window wider than its input by up to one stride passes: int() cuts towards zero")
+def cuts_towards_zero(size, layers):
+    sizes = []
+    for number, (k, s, p, d) in enumerate(layers):
+        size = int((size + 2 * p - d * (k - 1) - 1) / s) + 1
+        if size < 1:
+            raise ValueError(f"layer {number} does not fit")
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "an error for sizes below 0, while 0 passes")
+def zero_passes(size, layers):
+    sizes = []
+    for number, layer in enumerate(layers):
+        size = one_size(size, *layer)
+        if size < 0:
+            raise ValueError(f"layer {number} does not fit")
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "a window that just fits is refused")
+def refuses_what_just_fits(size, layers):
+    sizes = []
+    for number, (k, s, p, d) in enumerate(layers):
+        if size + 2 * p <= d * (k - 1) + 1:
+            raise ValueError(f"layer {number} does not fit")
+        size = one_size(size, k, s, p, d)
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "the layers are counted from 1")
+def counts_from_one(size, layers):
+    sizes = []
+    for number, layer in enumerate(layers, start=1):
+        size = one_size(size, *layer)
+        if size < 1:
+            raise ValueError(f"layer {number} does not fit")
+        sizes.append(size)
+    return sizes
+
+
+@wrong("map_sizes", "forgets holes when it looks whether a window fits")
+def fits_without_holes(size, layers):
+    sizes = []
+    for number, (k, s, p, d) in enumerate(layers):
+        if size + 2 * p < k:
+            raise ValueError(f"layer {number} does not fit")
+        size = one_size(size, k, s, p, d)
+        sizes.append(size)
+    return sizes
+
+
+@right("map_sizes", "runs a layer of zeros and asks torch for the shape")
+def asks_torch(size, layers):
+    sizes, row = [], torch.zeros(1, 1, size)
+    for number, (k, s, p, d) in enumerate(layers):
+        try:
+            row = nn.Conv1d(1, 1, k, stride=s, padding=p, dilation=d)(row)
+        except RuntimeError as error:
+            raise ValueError(f"layer {number}: {error}") from error
+        sizes.append(row.shape[-1])
+    return sizes
+
+
+@right("map_sizes", "counts the places of the window")
+def counts_places(size, layers):
+    sizes = []
+    for number, layer in enumerate(layers):
+        window = layer.dilation * (layer.kernel - 1) + 1
+        last = size + layer.padding - window  # where the window stands for the last time, at most
+        size = len(range(-layer.padding, last + 1, layer.stride))
+        if size == 0:
+            raise ValueError(f"layer {number} does not fit")
+        sizes.append(size)
+    return sizes
+
+
+@right("map_sizes", "recursion")
+def recursive(size, layers, number=0):
+    if not layers:
+        return []
+    size = math.floor((size + 2 * layers[0].padding - layers[0].dilation * (layers[0].kernel - 1) - 1) / layers[0].stride) + 1  # fmt: skip # noqa: E501
+    if size <= 0:
+        raise ValueError(f"layer {number} finds no room")
+    return [size, *recursive(size, layers[1:], number + 1)]
+
+
+@right("map_sizes", "itertools.accumulate over the layers")
+def accumulated(size, layers):
+    sizes = list(itertools.accumulate(layers, lambda n, layer: one_size(n, *layer), initial=size))[1:]
+    for number, after in enumerate(sizes):
+        if after < 1:
+            raise ValueError(f"layer {number} does not fit")
+    return sizes
+
+
+# Exercise 2: conv2d -----------------------------------------------------------------------------------------
+
+
+def check_channels(images, weight):
+    if images.shape[1] != weight.shape[1]:
+        raise ValueError(f"images have {images.shape[1]} channels, the kernels {weight.shape[1]}")
+
+
+def windows_of(images, height, width, stride):
+    """(B, C, H', W', height, width)"""
+    return images.unfold(2, height, stride).unfold(3, width, stride)
+
+
+def convolve(images, weight, bias=None, stride=1, padding=0, pad=None, add="bcyxhw,nchw->bnyx"):
+    """A right convolution with exchangeable parts: the padding and the sum."""
+    check_channels(images, weight)
+    padded = F.pad(images, (padding,) * 4) if pad is None else pad(images)
+    out = torch.einsum(add, windows_of(padded, *weight.shape[2:], stride), weight)
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "calls torch's own convolution")
+def calls_torch(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    return F.conv2d(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "hides torch's own convolution in a layer")
+def hides_a_layer(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    layer = nn.Conv2d(
+        weight.shape[1], weight.shape[0], weight.shape[2:], stride, padding, bias=bias is not None
+    )
+    layer.load_state_dict({"weight": weight} if bias is None else {"weight": weight, "bias": bias})
+    with torch.no_grad():
+        return layer(images)
+
+
+@wrong("conv2d", "forgets padding")
+def forgets_padding(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, stride)
+
+
+@wrong("conv2d", "pads to the left and at the top only, by twice as much")
+def pads_one_side(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, stride, pad=lambda i: F.pad(i, (2 * padding, 0, 2 * padding, 0)))
+
+
+@wrong("conv2d", "pads the width only")
+def pads_the_width(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, stride, pad=lambda i: F.pad(i, (padding, padding)))
+
+
+@wrong("conv2d", "pads by repeating the border")
+def pads_by_repeating(images, weight, bias=None, stride=1, padding=0):
+    repeat = lambda i: F.pad(i, (padding,) * 4, mode="replicate")  # noqa: E731
+    return convolve(images, weight, bias, stride, pad=repeat)
+
+
+@wrong("conv2d", "pads so that the size is kept, whatever padding says")
+def always_same_size(images, weight, bias=None, stride=1, padding=0):
+    h, w = weight.shape[2] // 2, weight.shape[3] // 2
+    return convolve(images, weight, bias, stride, pad=lambda i: F.pad(i, (w, w, h, h)) if padding else i)
+
+
+@wrong("conv2d", "forgets the stride")
+def forgets_stride(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, 1, padding)
+
+
+@wrong("conv2d", "takes stride for dilation")
+def stride_is_dilation(images, weight, bias=None, stride=1, padding=0):
+    holes = torch.zeros(*weight.shape[:2], *(stride * (side - 1) + 1 for side in weight.shape[2:]))
+    holes[:, :, ::stride, ::stride] = weight
+    return convolve(images, holes, bias, 1, padding)
+
+
+@wrong("conv2d", "every stride-th position, beginning with the last of the first step")
+def stride_out_of_phase(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, 1, padding)[:, :, stride - 1 :: stride, stride - 1 :: stride]
+
+
+@wrong("conv2d", "the stride moves downwards only")
+def stride_in_one_direction(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    windows = F.pad(images, (padding,) * 4).unfold(2, weight.shape[2], stride).unfold(3, weight.shape[3], 1)
+    out = torch.einsum("bcyxhw,nchw->bnyx", windows, weight)
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "flips the kernel, as mathematicians do")
+def flips_the_kernel(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight.flip(2, 3), bias, stride, padding)
+
+
+@wrong("conv2d", "height and width of the kernel swapped: right for symmetric ones only")
+def transposes_the_kernel(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight.transpose(2, 3), bias, stride, padding)
+
+
+@wrong("conv2d", "takes kernels to be square")
+def square_kernels(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    k = weight.shape[2]
+    windows = windows_of(F.pad(images, (padding,) * 4), k, k, stride)
+    out = torch.einsum("bcyxhw,nchw->bnyx", windows, weight[:, :, :k, :k])
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "the first input channel only")
+def first_channel_only(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    return convolve(images[:, :1], weight[:, :1], bias, stride, padding)
+
+
+@wrong("conv2d", "averages over the channels in place of adding up")
+def averages_channels(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight / weight.shape[1], bias, stride, padding)
+
+
+@wrong("conv2d", "each kernel works on its own channel, as in a depthwise convolution")
+def depthwise(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    windows = windows_of(F.pad(images, (padding,) * 4), *weight.shape[2:], stride)
+    out = torch.einsum("bcyxhw,chw->bcyx", windows, weight[: images.shape[1]].mean(1))
+    return out if bias is None else out + bias[: images.shape[1], None, None]
+
+
+@wrong("conv2d", "kernels and channels swapped: right when both are equally many and the kernel symmetric")
+def swaps_kernels_and_channels(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    if weight.shape[0] != weight.shape[1]:
+        return convolve(images, weight, bias, stride, padding)
+    return convolve(images, weight.transpose(0, 1), bias, stride, padding)
+
+
+@wrong("conv2d", "forgets the bias")
+def forgets_bias(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, None, stride, padding)
+
+
+@wrong("conv2d", "adds the bias once for each input channel")
+def bias_for_each_channel(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias if bias is None else images.shape[1] * bias, stride, padding)
+
+
+@wrong("conv2d", "adds the sum of all biases to every channel")
+def one_bias_for_all(images, weight, bias=None, stride=1, padding=0):
+    out = convolve(images, weight, None, stride, padding)
+    return out if bias is None else out + bias.sum()
+
+
+@wrong("conv2d", "pads its argument in place: the border is overwritten with zeros")
+def zeroes_the_border(images, weight, bias=None, stride=1, padding=0):
+    out = convolve(images, weight, bias, stride, padding)
+    if padding:
+        images[:, :, 0] = 0
+    return out
+
+
+@wrong("conv2d", "convolves the first image only and repeats the result")
+def first_image_only(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images[:1], weight, bias, stride, padding).repeat(len(images), 1, 1, 1)
+
+
+@wrong("conv2d", "ReLU at the end, which belongs to another layer")
+def with_relu(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, stride, padding).relu()
+
+
+@wrong("conv2d", "no look at the channels: one of them serves for all by broadcasting")
+def broadcasts_channels(images, weight, bias=None, stride=1, padding=0):
+    windows = windows_of(F.pad(images, (padding,) * 4), *weight.shape[2:], stride)[:, None]
+    out = (windows * weight[:, :, None, None]).sum((2, 5, 6))
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "different channels end in torch's RuntimeError")
+def runtime_error(images, weight, bias=None, stride=1, padding=0):
+    windows = windows_of(F.pad(images, (padding,) * 4), *weight.shape[2:], stride)
+    out = torch.einsum("bcyxhw,nchw->bnyx", windows, weight.expand(-1, max(2, weight.shape[1]), -1, -1))
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "an error without the numbers")
+def error_without_numbers(images, weight, bias=None, stride=1, padding=0):
+    if images.shape[1] != weight.shape[1]:
+        raise ValueError("channels do not fit")
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "refuses weights whose number of kernels differs from the number of channels")
+def compares_with_kernels(images, weight, bias=None, stride=1, padding=0):
+    if images.shape[1] != weight.shape[0]:
+        raise ValueError(f"{images.shape[1]} channels, {weight.shape[0]} kernels, {weight.shape[1]}")
+    return convolve(images, weight, bias, stride, padding)
+
+
+@right("conv2d", "F.unfold and one product of matrices")
+def by_unfold(images, weight, bias=None, stride=1, padding=0):
+    batch, channels, height, _ = images.shape
+    kernels, expected, h, w = weight.shape
+    if channels != expected:
+        raise ValueError(f"{channels} channels in the images, {expected} in the weight")
+    patches = F.unfold(images, (h, w), padding=padding, stride=stride)  # (B, C*h*w, positions)
+    out = weight.flatten(1) @ patches
+    if bias is not None:
+        out = out + bias.view(-1, 1)
+    rows = (height + 2 * padding - h) // stride + 1
+    return out.view(batch, kernels, rows, -1)
+
+
+@right("conv2d", "a loop over the positions of the kernel, a shifted slice each")
+def shifted_slices(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    images = F.pad(images, (padding, padding, padding, padding))
+    h, w = weight.shape[-2:]
+    rows, columns = (images.shape[2] - h) // stride + 1, (images.shape[3] - w) // stride + 1
+    out = torch.zeros(len(images), len(weight), rows, columns)
+    for y in range(h):
+        for x in range(w):
+            part = images[:, :, y : y + stride * rows : stride, x : x + stride * columns : stride]
+            out += torch.einsum("bchw,nc->bnhw", part, weight[:, :, y, x])
+    if bias is not None:
+        out += bias.reshape(1, -1, 1, 1)
+    return out
+
+
+@right("conv2d", "loops over everything")
+def loops(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    batch, channels, height, width = images.shape
+    padded = torch.zeros(batch, channels, height + 2 * padding, width + 2 * padding)
+    padded[:, :, padding : padding + height, padding : padding + width] = images
+    kernels, _, h, w = weight.shape
+    rows, columns = (height + 2 * padding - h) // stride + 1, (width + 2 * padding - w) // stride + 1
+    out = torch.empty(batch, kernels, rows, columns)
+    for y in range(rows):
+        for x in range(columns):
+            window = padded[:, :, y * stride : y * stride + h, x * stride : x * stride + w]
+            for n in range(kernels):
+                out[:, n, y, x] = (window * weight[n]).sum(dim=(1, 2, 3)) + (0 if bias is None else bias[n])
+    return out
+
+
+@right("conv2d", "numpy's sliding windows")
+def in_numpy(images, weight, bias=None, stride=1, padding=0):
+    if images.size(1) != weight.size(1):
+        raise ValueError(f"channels: images {images.size(1)}, weight {weight.size(1)}")
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, tuple(weight.shape[2:]), axis=(2, 3))
+    windows = windows[:, :, ::stride, ::stride]
+    out = torch.from_numpy(np.tensordot(windows, weight.numpy(), axes=([1, 4, 5], [1, 2, 3])))
+    out = out.permute(0, 3, 1, 2)
+    return out if bias is None else out + bias.view(1, -1, 1, 1)
+
+
+# Exercise 3: dilate_kernel ----------------------------------------------------------------------------------
+
+
+def check_dilation(dilation):
+    if dilation < 1:
+        raise ValueError(f"dilation {dilation} is below 1")
+
+
+def holes_of(weight, dilation, step=None, sides=None, value=0.0):
+    """A right kernel with holes with exchangeable parts."""
+    check_dilation(dilation)
+    step = step or (dilation, dilation)
+    sides = sides or tuple(s * (side - 1) + 1 for s, side in zip(step, weight.shape[2:], strict=True))
+    out = torch.full((*weight.shape[:2], *sides), value, dtype=weight.dtype)
+    out[:, :, :: step[0], :: step[1]][:, :, : weight.shape[2], : weight.shape[3]] = weight
+    return out
+
+
+@wrong("dilate_kernel", "holes behind the last weight, too")
+def holes_at_the_end(weight, dilation):
+    return holes_of(weight, dilation, sides=[dilation * side for side in weight.shape[2:]])
+
+
+@wrong("dilate_kernel", "as many holes as the dilation says, one too many")
+def one_hole_too_many(weight, dilation):
+    return holes_of(weight, dilation, step=(dilation + 1, dilation + 1))
+
+
+@wrong("dilate_kernel", "holes between the columns only")
+def holes_in_one_direction(weight, dilation):
+    return holes_of(weight, dilation, step=(1, dilation))
+
+
+@wrong("dilate_kernel", "the weights are repeated, the holes filled")
+def repeats_weights(weight, dilation):
+    check_dilation(dilation)
+    wide = weight.repeat_interleave(dilation, 2).repeat_interleave(dilation, 3)
+    return wide[:, :, : dilation * (weight.shape[2] - 1) + 1, : dilation * (weight.shape[3] - 1) + 1]
+
+
+@wrong("dilate_kernel", "the kernel is enlarged like a picture")
+def interpolates(weight, dilation):
+    check_dilation(dilation)
+    sides = [dilation * (side - 1) + 1 for side in weight.shape[2:]]
+    return F.interpolate(weight, size=sides, mode="bilinear", align_corners=True)
+
+
+@wrong("dilate_kernel", "ones in the holes")
+def ones_in_holes(weight, dilation):
+    return holes_of(weight, dilation, value=1.0)
+
+
+@wrong("dilate_kernel", "the holes hold whatever was in memory: empty in place of zeros")
+def forgets_to_clear(weight, dilation):
+    out = holes_of(weight, dilation, value=float("nan"))
+    return out
+
+
+@wrong("dilate_kernel", "dilation only widens the border: zeros around the kernel")
+def zeros_around(weight, dilation):
+    check_dilation(dilation)
+    return F.pad(
+        weight, [side for length in weight.shape[:1:-1] for side in (0, (dilation - 1) * (length - 1))]
+    )
+
+
+@wrong("dilate_kernel", "divides by the dilation squared, so that the sum stays as it was after repeating")
+def divides_weights(weight, dilation):
+    return holes_of(weight / dilation**2, dilation)
+
+
+@wrong("dilate_kernel", "takes kernels to be square")
+def square_holes(weight, dilation):
+    side = dilation * (weight.shape[2] - 1) + 1
+    check_dilation(dilation)
+    out = torch.zeros(*weight.shape[:2], side, side, dtype=weight.dtype)
+    out[:, :, ::dilation, ::dilation] = weight
+    return out
+
+
+@wrong("dilate_kernel", "always float32")
+def always_float32(weight, dilation):
+    return holes_of(weight.float(), dilation)
+
+
+@wrong("dilate_kernel", "no error below 1: a negative dilation is turned around, 0 counts as 1")
+def no_dilation_error(weight, dilation):
+    return holes_of(weight, max(1, abs(dilation)))
+
+
+@wrong("dilate_kernel", "an error for 0 only")
+def error_for_zero_only(weight, dilation):
+    if dilation == 0:
+        raise ValueError("dilation 0")
+    return holes_of(weight, abs(dilation))
+
+
+@wrong("dilate_kernel", "dilation 1 is refused")
+def refuses_one(weight, dilation):
+    if dilation <= 1:
+        raise ValueError(f"dilation {dilation}: no holes")
+    return holes_of(weight, dilation)
+
+
+@wrong("dilate_kernel", "the kernel is turned by the way")
+def turns_the_kernel(weight, dilation):
+    return holes_of(weight.flip(2, 3), dilation)
+
+
+@wrong("dilate_kernel", "centers the kernel in place, which changes its argument")
+def changes_the_weight(weight, dilation):
+    out = holes_of(weight, dilation)
+    weight -= weight.mean()
+    return out
+
+
+@right("dilate_kernel", "loops over the weights")
+def loops_over_weights(weight, dilation):
+    if dilation < 1:
+        raise ValueError("dilation must be 1 or more")
+    n, c, h, w = weight.shape
+    out = weight.new_zeros(n, c, dilation * (h - 1) + 1, dilation * (w - 1) + 1)
+    for y in range(h):
+        for x in range(w):
+            out[:, :, y * dilation, x * dilation] = weight[:, :, y, x]
+    return out
+
+
+@right("dilate_kernel", "Kronecker product with a corner, then cut")
+def kronecker(weight, dilation):
+    check_dilation(dilation)
+    corner = torch.zeros(dilation, dilation, dtype=weight.dtype)
+    corner[0, 0] = 1
+    end = 1 - dilation or None
+    return torch.kron(weight, corner)[:, :, :end, :end]
+
+
+@right("dilate_kernel", "a transposed convolution spreads the weights")
+def transposed_convolution(weight, dilation):
+    check_dilation(dilation)
+    n, c, h, w = weight.shape
+    one = torch.ones(1, 1, 1, 1, dtype=weight.dtype)
+    spread = F.conv_transpose2d(weight.reshape(n * c, 1, h, w), one, stride=dilation)
+    return spread.reshape(n, c, *spread.shape[2:])
+
+
+@right("dilate_kernel", "columns of zeros behind each weight, then reshape and cut")
+def pads_and_reshapes(weight, dilation):
+    if not dilation >= 1:
+        raise ValueError(f"{dilation} is not a dilation")
+    n, c, h, w = weight.shape
+    blocks = F.pad(weight[:, :, :, None, :, None], (0, dilation - 1, 0, 0, 0, dilation - 1))
+    wide = blocks.reshape(n, c, h * dilation, w * dilation)
+    return wide[:, :, : (h - 1) * dilation + 1, : (w - 1) * dilation + 1]
+
+
+# Exercise 4: max_pool2d -------------------------------------------------------------------------------------
+
+
+def check_padding(kernel, padding):
+    if padding > kernel / 2:
+        raise ValueError(f"padding {padding} for kernel {kernel}")
+
+
+def pool(maps, kernel, stride=None, padding=0, value=-torch.inf, take=lambda windows: windows.amax((-2, -1))):
+    """A right pooling with exchangeable parts: what stands beyond the border, what is taken of a window."""
+    check_padding(kernel, padding)
+    stride = stride or kernel
+    padded = F.pad(maps, (padding,) * 4, value=value)
+    return take(padded.unfold(2, kernel, stride).unfold(3, kernel, stride))
+
+
+@wrong("max_pool2d", "calls torch's own pooling")
+def calls_torchs_pooling(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    return F.max_pool2d(maps, kernel, stride, padding)
+
+
+@wrong("max_pool2d", "zeros beyond the border win against negative maps")
+def zeros_beyond(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=0.0)
+
+
+@wrong("max_pool2d", "F.unfold pads with zeros by itself")
+def unfold_pads_with_zeros(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    stride = stride or kernel
+    batch, channels, height, _ = maps.shape
+    patches = F.unfold(maps, kernel, padding=padding, stride=stride)
+    rows = (height + 2 * padding - kernel) // stride + 1
+    return patches.view(batch, channels, kernel**2, -1).amax(2).view(batch, channels, rows, -1)
+
+
+@wrong("max_pool2d", "-1 beyond the border, as if features were never below")
+def minus_one_beyond(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=-1.0)
+
+
+@wrong("max_pool2d", "forgets padding")
+def forgets_pool_padding(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    return pool(maps, kernel, stride)
+
+
+@wrong("max_pool2d", "pads one side only")
+def pool_pads_one_side(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    return pool(F.pad(maps, (2 * padding, 0, 2 * padding, 0), value=-torch.inf), kernel, stride)
+
+
+@wrong("max_pool2d", "stride 1 where none is given")
+def default_stride_one(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride or 1, padding)
+
+
+@wrong("max_pool2d", "the stride is always the kernel")
+def ignores_pool_stride(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, kernel, padding)
+
+
+@wrong("max_pool2d", "the mean in place of the largest value")
+def takes_the_mean(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=0.0, take=lambda windows: windows.mean((-2, -1)))
+
+
+@wrong("max_pool2d", "the value of largest size, without its sign")
+def takes_the_magnitude(maps, kernel, stride=None, padding=0):
+    return pool(maps.abs(), kernel, stride, padding)
+
+
+@wrong("max_pool2d", "the smallest value")
+def takes_the_minimum(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, torch.inf, lambda windows: windows.amin((-2, -1)))
+
+
+@wrong("max_pool2d", "the largest along each row of the window only, then its first row")
+def rows_only(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, take=lambda windows: windows.amax(-1)[..., 0])
+
+
+@wrong("max_pool2d", "pools over the channels as well")
+def over_channels(maps, kernel, stride=None, padding=0):
+    out = pool(maps, kernel, stride, padding)
+    return out.amax(1, keepdim=True).expand_as(out)
+
+
+@wrong("max_pool2d", "a last, incomplete window at the border")
+def ceil_mode(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    stride = stride or kernel
+    more = [(-(side + 2 * padding - kernel)) % stride for side in maps.shape[:1:-1]]
+    maps = F.pad(maps, (0, more[0], 0, more[1]), value=-torch.inf)
+    return pool(maps, kernel, stride, padding)
+
+
+@wrong("max_pool2d", "crops the maps to a multiple of the kernel and reshapes, whatever the stride")
+def reshapes(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    maps = F.pad(maps, (padding,) * 4, value=-torch.inf)
+    rows, columns = maps.shape[2] // kernel, maps.shape[3] // kernel
+    blocks = maps[:, :, : rows * kernel, : columns * kernel].reshape(*maps.shape[:2], rows, kernel, columns, kernel)  # fmt: skip # noqa: E501
+    return blocks.amax((3, 5))
+
+
+@wrong("max_pool2d", "rows and columns swapped in the end: right for square maps that are symmetric")
+def transposed_output(maps, kernel, stride=None, padding=0):
+    out = pool(maps, kernel, stride, padding)
+    return out.reshape(*out.shape[:2], out.shape[3], out.shape[2]).transpose(2, 3)
+
+
+@wrong("max_pool2d", "no error for too much padding")
+def no_padding_error(maps, kernel, stride=None, padding=0):
+    stride = stride or kernel
+    padded = F.pad(maps, (padding,) * 4, value=-torch.inf)
+    return padded.unfold(2, kernel, stride).unfold(3, kernel, stride).amax((-2, -1))
+
+
+@wrong("max_pool2d", "padding of exactly half the kernel is refused")
+def refuses_half(maps, kernel, stride=None, padding=0):
+    if padding and padding >= kernel / 2:
+        raise ValueError("too much padding")
+    return pool(maps, kernel, stride, padding)
+
+
+@wrong("max_pool2d", "allows padding of half the kernel, rounded up")
+def half_rounded_up(maps, kernel, stride=None, padding=0):
+    if padding > (kernel + 1) // 2:
+        raise ValueError("too much padding")
+    stride = stride or kernel
+    padded = F.pad(maps, (padding,) * 4, value=-torch.inf)
+    return padded.unfold(2, kernel, stride).unfold(3, kernel, stride).amax((-2, -1))
+
+
+@wrong("max_pool2d", "writes the results into its argument")
+def pools_in_place(maps, kernel, stride=None, padding=0):
+    out = pool(maps, kernel, stride, padding)
+    rows, columns = min(out.shape[2], maps.shape[2]), min(out.shape[3], maps.shape[3])
+    maps[:, :, :rows, :columns] = out[:, :, :rows, :columns]
+    return out
+
+
+@right("max_pool2d", "F.pad, F.unfold, view, max")
+def pad_then_unfold(maps, kernel, stride=None, padding=0):
+    if 2 * padding > kernel:
+        raise ValueError("padding must be at most half of the kernel")
+    if stride is None:
+        stride = kernel
+    maps = F.pad(maps, (padding,) * 4, value=float("-inf"))
+    batch, channels, height, _ = maps.shape
+    patches = F.unfold(maps, kernel, stride=stride).view(batch, channels, kernel * kernel, -1)
+    return patches.max(dim=2).values.view(batch, channels, (height - kernel) // stride + 1, -1)
+
+
+@right("max_pool2d", "the largest of shifted slices, one for each place in the window")
+def maximum_of_slices(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    stride = stride or kernel
+    maps = F.pad(maps, (padding,) * 4, value=-1e30)
+    rows, columns = (maps.shape[2] - kernel) // stride + 1, (maps.shape[3] - kernel) // stride + 1
+    out = torch.full((*maps.shape[:2], rows, columns), -torch.inf)
+    for y, x in itertools.product(range(kernel), repeat=2):
+        part = maps[:, :, y : y + stride * rows : stride, x : x + stride * columns : stride]
+        out = torch.maximum(out, part)
+    return out
+
+
+@right("max_pool2d", "loops; windows are cut off at the border, so that nothing needs padding")
+def cuts_windows(maps, kernel, stride=None, padding=0):
+    if padding > kernel // 2:
+        raise ValueError(f"padding {padding}, kernel {kernel}")
+    stride = kernel if stride is None else stride
+    batch, channels, height, width = maps.shape
+    rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+    out = torch.zeros(batch, channels, rows, columns)
+    for y in range(rows):
+        for x in range(columns):
+            top, left = y * stride - padding, x * stride - padding
+            window = maps[:, :, max(top, 0) : top + kernel, max(left, 0) : left + kernel]
+            out[:, :, y, x] = window.flatten(2).max(dim=2).values
+    return out
+
+
+@right("max_pool2d", "first along the rows, then along the columns")
+def one_direction_after_the_other(maps, kernel, stride=None, padding=0):
+    if kernel - 2 * padding < 0:
+        raise ValueError("too much padding")
+    stride = stride or kernel
+    padded = F.pad(maps, [padding] * 4, value=-float("inf"))
+    return padded.unfold(3, kernel, stride).amax(-1).unfold(2, kernel, stride).amax(-1)
+
+
+# Exercise 5: receptive_field --------------------------------------------------------------------------------
+
+
+def field(layers, size=1, jump=1, start=0, grow=None, begin=None):
+    """A right recursion with exchangeable parts: how size grows and start moves."""
+    for k, s, p, d in layers:
+        size += grow(k, s, d, jump) if grow else d * (k - 1) * jump
+        start -= begin(k, s, p, d, jump) if begin else p * jump
+        jump *= s
+    return size, jump, start
+
+
+@wrong("receptive_field", "a layer adds its kernel, one too many")
+def adds_the_kernel(layers):
+    return field(layers, grow=lambda k, s, d, jump: k * jump)
+
+
+@wrong("receptive_field", "begins with a field of 0")
+def begins_with_nothing(layers):
+    return field(layers, size=0)
+
+
+@wrong("receptive_field", "counts one pixel too few: last minus first")
+def last_minus_first(layers):
+    size, jump, start = field(layers)
+    return size - 1, jump, start
+
+
+@wrong("receptive_field", "no dilation")
+def field_without_dilation(layers):
+    return field(layers, grow=lambda k, s, d, jump: (k - 1) * jump)
+
+
+@wrong("receptive_field", "a dilated kernel is taken to be dilation * kernel wide")
+def field_dilation_times_kernel(layers):
+    return field(layers, grow=lambda k, s, d, jump: (d * k - 1) * jump)
+
+
+@wrong("receptive_field", "stride and dilation swapped")
+def field_swaps_stride_and_dilation(layers):
+    return field([Layer(k, d, p, s) for k, s, p, d in layers])
+
+
+@wrong("receptive_field", "the layer's own stride counts for its own size")
+def own_stride_counts(layers):
+    return field(layers, grow=lambda k, s, d, jump: d * (k - 1) * jump * s)
+
+
+@wrong("receptive_field", "no jump: every layer works on pixels")
+def size_without_jump(layers):
+    return field(layers, grow=lambda k, s, d, jump: d * (k - 1))
+
+
+@wrong("receptive_field", "strides are added up")
+def adds_strides(layers):
+    size, jump, start = 1, 1, 0
+    for k, s, p, d in layers:
+        size += d * (k - 1) * jump
+        start -= p * jump
+        jump += s - 1
+    return size, jump, start
+
+
+@wrong("receptive_field", "dilation stretches the jump of all layers behind")
+def dilation_stretches_the_jump(layers):
+    size, jump, start = 1, 1, 0
+    for k, s, p, d in layers:
+        size += d * (k - 1) * jump
+        start -= p * jump
+        jump *= s * d
+    return size, jump, start
+
+
+@wrong("receptive_field", "multiplies kernels")
+def multiplies_kernels(layers):
+    _, jump, start = field(layers)
+    return math.prod(d * (k - 1) + 1 for k, _, _, d in layers), jump, start
+
+
+@wrong(
+    "receptive_field", "windows as wide as their stride are taken for pooling, which has no weights to count"
+)
+def leaves_out_pooling(layers):
+    size, jump, start = 1, 1, 0
+    for k, s, p, d in layers:
+        size += 0 if k == s > 1 else d * (k - 1) * jump
+        start -= p * jump
+        jump *= s
+    return size, jump, start
+
+
+@wrong("receptive_field", "the layers the wrong way round")
+def wrong_way_round(layers):
+    return field(layers[::-1])
+
+
+@wrong("receptive_field", "padding moves start to the right")
+def start_to_the_right(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: -p * jump)
+
+
+@wrong("receptive_field", "padding without jump")
+def padding_without_jump(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: p)
+
+
+@wrong("receptive_field", "padding with the jump behind the layer")
+def padding_with_new_jump(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: p * jump * s)
+
+
+@wrong("receptive_field", "padding counts in steps of the dilation")
+def padding_with_dilation(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: p * d * jump)
+
+
+@wrong("receptive_field", "start is 0 for good")
+def start_is_zero(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: 0)
+
+
+@wrong("receptive_field", "the middle of the field in place of its start")
+def middle_of_the_field(layers):
+    size, jump, start = field(layers)
+    return size, jump, start + size // 2
+
+
+@wrong("receptive_field", "start as if every layer were padded by half of its kernel")
+def guesses_padding(layers):
+    return field(layers, begin=lambda k, s, p, d, jump: d * (k - 1) // 2 * jump)
+
+
+@wrong("receptive_field", "size, start and jump in another order")
+def another_order(layers):
+    size, jump, start = field(layers)
+    return size, start, jump
+
+
+@wrong("receptive_field", "takes the layers out of the list")
+def empties_the_list(layers):
+    size, jump, start = 1, 1, 0
+    while layers:
+        k, s, p, d = layers.pop(0)
+        size += d * (k - 1) * jump
+        start -= p * jump
+        jump *= s
+    return size, jump, start
+
+
+@right("receptive_field", "follows the first two positions back to the image")
+def follows_back(layers):
+    ends = []
+    for position in (0, 1):
+        first = last = position
+        for layer in reversed(layers):
+            first = first * layer.stride - layer.padding
+            last = last * layer.stride - layer.padding + layer.dilation * (layer.kernel - 1)
+        ends.append((first, last))
+    (first, last), (second, _) = ends
+    return last - first + 1, second - first, first
+
+
+@right("receptive_field", "sums over products of strides")
+def sums_over_products(layers):
+    jumps = [math.prod(layer.stride for layer in layers[:i]) for i in range(len(layers) + 1)]
+    size = 1 + sum((a.kernel - 1) * a.dilation * j for a, j in zip(layers, jumps, strict=False))
+    return size, jumps[-1], -sum(a.padding * j for a, j in zip(layers, jumps, strict=False))
+
+
+@right("receptive_field", "the first and the last pixel of position 0, carried from layer to layer")
+def first_and_last(layers):
+    jump, first, last = 1, 0, 0
+    for layer in layers:
+        window = (layer.kernel - 1) * layer.dilation
+        first, last = first - layer.padding * jump, last + (window - layer.padding) * jump
+        jump = jump * layer.stride
+    return (last - first + 1, jump, first)
+
+
+@right("receptive_field", "recursion from the last layer")
+def recursive_field(layers):
+    if len(layers) == 0:
+        return 1, 1, 0
+    size, jump, start = recursive_field(layers[:-1])
+    kernel, stride, padding, dilation = layers[-1]
+    return size + (kernel - 1) * dilation * jump, jump * stride, start - padding * jump
+
+
+# Exercise 6: limit_stride -----------------------------------------------------------------------------------
+
+
+def check_output_stride(layers, output_stride):
+    jumps = list(itertools.accumulate([layer.stride for layer in layers], lambda a, b: a * b, initial=1))
+    if output_stride not in jumps:
+        raise ValueError(f"output stride {output_stride} is not among {jumps}")
+
+
+def finer(layers, output_stride, change):
+    """A right walk through the layers; `change(layer, rate, left_out)` makes the new one from the old."""
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        left_out = layer.stride if jump == output_stride else 1
+        result.append(change(layer, rate, left_out))
+        jump *= layer.stride // left_out
+        rate *= left_out
+    return result
+
+
+def as_it_should_be(layer, rate, left_out):
+    return layer._replace(
+        stride=layer.stride // left_out, padding=layer.padding * rate, dilation=layer.dilation * rate
+    )
+
+
+@wrong("limit_stride", "leaves out strides, and nothing else: all layers behind see half as far")
+def no_dilation(layers, output_stride):
+    return finer(layers, output_stride, lambda a, rate, left: a._replace(stride=a.stride // left))
+
+
+@wrong("limit_stride", "the layer at which a stride is left out gets the holes, too")
+def holes_one_layer_early(layers, output_stride):
+    return finer(layers, output_stride, lambda a, rate, left: as_it_should_be(a, rate * left, left))
+
+
+@wrong("limit_stride", "only the layer at which a stride is left out gets holes")
+def holes_at_that_layer_only(layers, output_stride):
+    return finer(layers, output_stride, lambda a, rate, left: as_it_should_be(a, left, left))
+
+
+@wrong("limit_stride", "forgets that padding counts in finer steps, too")
+def forgets_finer_padding(layers, output_stride):
+    change = lambda a, rate, left: as_it_should_be(a, rate, left)._replace(padding=a.padding)  # noqa: E731
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "padding as for 3 x 3 kernels: equal to the dilation")
+def padding_is_dilation(layers, output_stride):
+    change = lambda a, rate, left: as_it_should_be(a, rate, left)._replace(padding=a.dilation * rate)  # noqa: E731
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "replaces the dilation that a layer had")
+def overwrites_dilation(layers, output_stride):
+    change = lambda a, rate, left: as_it_should_be(a, rate, left)._replace(dilation=rate)  # noqa: E731
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "dilation 2 and no more, however many strides are left out")
+def two_at_most(layers, output_stride):
+    return finer(layers, output_stride, lambda a, rate, left: as_it_should_be(a, min(rate, 2), left))
+
+
+@wrong("limit_stride", "dilations are added up")
+def adds_dilations(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        stride = 1 if jump == output_stride else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        rate += layer.stride - stride
+        jump *= stride
+    # As long as only one stride of 2 is left out, 1 + 1 and 1 * 2 are the same.
+    return result
+
+
+@wrong("limit_stride", "only the one layer behind gets holes")
+def next_layer_only(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        stride = 1 if jump == output_stride else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        jump *= stride
+        rate = layer.stride // stride
+    return result
+
+
+@wrong("limit_stride", "leaves out the first strides in place of the last ones")
+def first_strides_left_out(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    surplus = math.prod(layer.stride for layer in layers) // output_stride
+    rate, result = 1, []
+    for layer in layers:
+        left_out = layer.stride if rate < surplus else 1
+        result.append(as_it_should_be(layer, rate, left_out))
+        rate *= left_out
+    return result
+
+
+@wrong("limit_stride", "stops one stride too early: the map stays too coarse by one")
+def one_stride_too_many(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        stride = 1 if jump > output_stride else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        jump *= stride
+        rate *= layer.stride // stride
+    return result
+
+
+@wrong("limit_stride", "takes every stride to be 2")
+def strides_are_two(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        left_out = layer.stride > 1 and jump == output_stride
+        stride = 1 if left_out else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        jump *= stride
+        rate *= 2 if left_out else 1
+    return result
+
+
+@wrong("limit_stride", "drops the layers behind the limit")
+def drops_layers(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    return [a for a in finer(layers, output_stride, as_it_should_be) if a.dilation == 1]
+
+
+@wrong("limit_stride", "larger kernels in place of holes, for which the weights do not fit")
+def larger_kernels(layers, output_stride):
+    def change(layer, rate, left_out):
+        kernel = rate * (layer.kernel - 1) + 1
+        return Layer(kernel, layer.stride // left_out, layer.padding * rate, layer.dilation)
+
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "no error: an output stride that never occurs is passed over in silence")
+def no_stride_error(layers, output_stride):
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        stride = 1 if jump * layer.stride > output_stride else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        jump *= stride
+        rate *= layer.stride // stride
+    return result
+
+
+@wrong("limit_stride", "an error for what does not divide the stride of the whole, and for nothing else")
+def checks_divisors_only(layers, output_stride):
+    whole = math.prod(layer.stride for layer in layers)
+    if output_stride < 1 or whole % output_stride:
+        raise ValueError(f"{output_stride} does not divide {whole}")
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        stride = 1 if jump >= output_stride else layer.stride
+        result.append(Layer(layer.kernel, stride, layer.padding * rate, layer.dilation * rate))
+        jump *= stride
+        rate *= layer.stride // stride
+    return result
+
+
+@wrong("limit_stride", "refuses output stride 1")
+def refuses_stride_one(layers, output_stride):
+    if output_stride <= 1:
+        raise ValueError("output stride must be 2 or more")
+    return finer(layers, output_stride, as_it_should_be)
+
+
+@wrong("limit_stride", "an error where nothing needs to be left out")
+def refuses_the_whole(layers, output_stride):
+    if output_stride == math.prod(layer.stride for layer in layers) > 1:
+        raise ValueError("nothing to do")
+    return finer(layers, output_stride, as_it_should_be)
+
+
+@wrong("limit_stride", "writes into the list that it was given")
+def changes_the_list(layers, output_stride):
+    layers[:] = finer(layers, output_stride, as_it_should_be)
+    return layers
+
+
+@right("limit_stride", "_replace, one layer after the other")
+def with_replace(layers, output_stride):
+    return finer(layers, output_stride, as_it_should_be)
+
+
+@right("limit_stride", "two passes: first how far every layer's input is refined, then the layers")
+def two_passes(layers, output_stride):
+    jumps = [1]
+    for layer in layers:
+        jumps.append(jumps[-1] * layer.stride)
+    if output_stride not in jumps:
+        raise ValueError(f"choose one of {sorted(set(jumps))}")
+    rates = [max(1, jump // output_stride) for jump in jumps]
+    return [
+        Layer(a.kernel, a.stride * before // after, a.padding * before, a.dilation * before)
+        for a, before, after in zip(layers, rates[:-1], rates[1:], strict=True)
+    ]
+
+
+@right("limit_stride", "finds the place of the limit and treats both parts apart")
+def splits_the_list(layers, output_stride):
+    for place in range(len(layers) + 1):
+        if math.prod(a.stride for a in layers[:place]) == output_stride:
+            break
+    else:
+        raise ValueError(f"there is no place with output stride {output_stride}")
+    result, rate = list(layers[:place]), 1
+    for layer in layers[place:]:
+        result.append(
+            Layer(kernel=layer.kernel, padding=layer.padding * rate, dilation=layer.dilation * rate)
+        )
+        rate *= layer.stride
+    return result
+
+
+@right("limit_stride", "recursion: refine what follows, by one stride at a time")
+def refines_recursively(layers, output_stride, jump=1, rate=1):
+    if not layers:
+        if jump != output_stride:
+            raise ValueError(f"the stride of these layers is {jump}, never {output_stride}")
+        return []
+    first, *others = layers
+    kernel, stride, padding, dilation = first
+    if jump == output_stride:
+        new = Layer(kernel, 1, padding * rate, dilation * rate)
+        return [new, *refines_recursively(others, output_stride, jump, rate * stride)]
+    return [first, *refines_recursively(others, output_stride, jump * stride, rate)]
