@@ -14,6 +14,9 @@ from IPython.display import HTML, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Annotation
+from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 from torch import Tensor
 
 SWAPPED = "#E69F00"  # orange, light: the backbone, the part that is swapped
@@ -125,6 +128,54 @@ def lines(
             label, (x[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va=side, color=INK
         )
     axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+
+
+def named_points(
+    axis: Axes,
+    series: Mapping[str, Mapping[str, tuple[float, float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str,
+) -> None:
+    """Up to three kinds of points, each point with its name beside it; x is logarithmic (costs, usually).
+
+    A name stands where it covers no other name and no point, as far as there is such a place. Its figure is
+    laid out for that: set limits of your own, or draw more, before and not after.
+
+    Args: series, {kind: {name: (x, y)}}; kinds are told apart by colour and shape, so say in the title or in
+        the names which is which.
+    """
+    looks = [(STAYS, "o"), (SWAPPED, "^"), (THIRD, "s")]
+    points = {name: point for kind in series.values() for name, point in kind.items()}
+    for kind, (colour, shape) in zip(series.values(), looks, strict=False):
+        axis.plot(*zip(*kind.values(), strict=True), shape, color=colour, markersize=7)
+    axis.set(xscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.margins(0.12)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.figure.draw_without_rendering()  # from here on it is known where a point is on the page
+    pixels = axis.transData.transform(list(points.values()))
+    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in pixels]
+    around = list(itertools.product(("left", "right", "center"), ("center", "bottom", "top")))
+    around.remove(("center", "center"))
+    shift = {"left": 6, "bottom": 4, "center": 0, "right": -6, "top": -4}
+    for name, point in points.items():
+        label = axis.annotate(name, point, (0, 0), textcoords="offset points", fontsize=9, color=INK)
+        label.set_in_layout(False)
+
+        def covered(place: tuple[str, str], label: Annotation = label) -> float:
+            """How much of the name would lie on others or outside, in pixels squared."""
+            label.set(ha=place[0], va=place[1], position=(shift[place[0]], shift[place[1]]))
+            box = label.get_window_extent()
+            overlaps = [Bbox.intersection(box, other) for other in taken]
+            inside = Bbox.intersection(box, axis.bbox)
+            outside = box.width * box.height - (inside.width * inside.height if inside else 0)
+            return outside + sum(one.width * one.height for one in overlaps if one)
+
+        covered(min(around, key=covered))
+        taken.append(label.get_window_extent())
 
 
 def anatomy(name: str, channels: Mapping[int, int]) -> Figure:
