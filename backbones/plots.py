@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 import torch.nn.functional as F
 from IPython.display import HTML, display
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
@@ -92,6 +95,53 @@ def heat_map(axis: Axes, image: Tensor, heat: Tensor, title: str) -> None:
     axis.imshow(enlarged, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
     axis.set_title(title)
     axis.axis("off")
+
+
+def picture(axis: Axes, image: Tensor, title: str = "") -> None:
+    """An image (3, H, W), uint8 or float in [0, 1], without ticks."""
+    axis.imshow(image.permute(1, 2, 0).numpy())
+    axis.set_title(title)
+    axis.axis("off")
+
+
+def draw_boxes(
+    axis: Axes, boxes: Tensor, captions: Sequence[str], colour: str = SWAPPED, style: str = "-"
+) -> None:
+    """Draw boxes onto a picture that is already there, each with its caption at its upper left corner.
+
+    Args: boxes (N, 4), rows x1, y1, x2, y2 in pixels; captions, N of them, "" for none.
+    """
+    edge = [withStroke(linewidth=4, foreground="black")]  # visible on bright pictures and on dark ones
+    for (left, top, right, bottom), caption in zip(boxes.tolist(), captions, strict=True):
+        corner = (left - 0.5, top - 0.5)  # the middle of the first pixel is drawn at 0
+        frame = Rectangle(corner, right - left, bottom - top, fill=False, edgecolor=colour, lw=2, ls=style)
+        axis.add_patch(frame).set_path_effects(edge if style == "-" else [])
+        if caption:
+            label = axis.text(*corner, caption, fontsize=8, va="bottom", color="black")
+            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})
+
+
+def right_and_wrong(
+    axis: Axes, image: Tensor, predicted: Tensor, truth: Tensor, names: Sequence[str], title: str = ""
+) -> None:
+    """A predicted mask over its image in grey: dark blue where an object's pixel is right, orange where any
+    pixel is wrong; background that is right stays grey. Each predicted class is named once.
+
+    Args: image (3, H, W) in [0, 1]; predicted, truth (H, W), labels with 0 for background; names, by label.
+    """
+    shown = image.mean(0, keepdim=True).expand(3, -1, -1).clone() * 0.7 + 0.3
+    for where, colour in (((predicted == truth) & (truth > 0), STAYS), (predicted != truth, SWAPPED)):
+        paint = torch.tensor(to_rgb(colour))[:, None]
+        shown[:, where] = 0.2 * shown[:, where] + 0.8 * paint
+    picture(axis, shown, title)
+    for label in predicted.unique().tolist():
+        positions = (predicted == label).nonzero()  # (pixels, 2)
+        if label == 0 or len(positions) < 0.003 * predicted.numel():
+            continue
+        middle = positions.float().median(0).values
+        y, x = positions[(positions - middle).square().sum(1).argmin()].tolist()
+        text = axis.text(x, y, names[label], fontsize=8, ha="center", va="center", color="black")
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})
 
 
 def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
@@ -178,12 +228,15 @@ def named_points(
         taken.append(label.get_window_extent())
 
 
-def anatomy(name: str, channels: Mapping[int, int]) -> Figure:
+def anatomy(
+    name: str, channels: Mapping[int, int], decoder_convs: int = 2, separable: bool = False
+) -> Figure:
     """DeepLabv3+ drawn as a backbone and what stays: ASPP, decoder, classifier.
 
     After Chen et al., Encoder-Decoder with Atrous Separable Convolution (2018), figure 2 and section 4.
 
-    Args: name, the backbone's; channels, stride -> channels, as `backbone.channels`.
+    Args: name, the backbone's; channels, stride -> channels, as `backbone.channels`; decoder_convs, 3x3
+        convolutions of the decoder, with 0 it is DeepLabv3; separable, whether to say so of the 3x3.
     Raises: ValueError unless there is a map at stride 4, where the decoder taps in, and the deepest is at
         stride 16 or 8, for which the paper gives atrous rates.
     """
@@ -256,7 +309,8 @@ def anatomy(name: str, channels: Mapping[int, int]) -> Figure:
     axis.text((x + right) / 2, 8.35, f"BACKBONE: {name}", ha="center", fontsize=13, weight="bold")
 
     aspp = 11.2
-    branches = ["1×1 conv", *(f"3×3, rate {rate}" for rate in rates), "image pooling"]
+    kind = "sep. 3×3" if separable else "3×3"
+    branches = ["1×1 conv", *(f"{kind}, rate {rate}" for rate in rates), "image pooling"]
     for row, text in enumerate(branches):
         box(aspp, 7.45 - 0.72 * row, 2.6, 0.6, text, STAYS, 9)
     arrow((right, 6.4), (aspp, 6.4))
@@ -265,13 +319,20 @@ def anatomy(name: str, channels: Mapping[int, int]) -> Figure:
     box(14.6, 5.3, 1.7, 2.2, "concat\n1×1 conv\n256", STAYS)
     axis.text((x + right) / 2, 4.2, "orange, hatched: is swapped", fontsize=11, style="italic")
     axis.text(19.3, 8.35, "blue: stays (head)", ha="center", fontsize=11, style="italic")
+    if not decoder_convs:
+        box(17.2, 5.3, 1.2, 2.2, "1×1\nconv", STAYS)
+        arrow((16.3, 6.4), (17.2, 6.4))
+        box(19.2, 5.3, 2.6, 2.2, f"upsample ×{strides[-1]}\nH×W×classes", "white")
+        arrow((18.4, 6.4), (19.2, 6.4))
+        return figure
 
     low = lefts[4] + width / 2
     box(aspp, 1.35, 2.6, 1.1, "1×1 conv\n48", STAYS)
     arrow((low, 6.4 - (3.2 - 0.45 * strides.index(4)) / 2), (low, 1.9), (aspp, 1.9))
     axis.text(low + 0.3, 2.15, "low-level features, stride 4", fontsize=9.5)
     box(14.6, 1.0, 1.7, 1.8, "concat\n256+48", STAYS)
-    box(16.9, 1.0, 1.7, 1.8, "two 3×3\nconv\n256", STAYS)
+    times = {1: "one", 2: "two", 3: "three"}.get(decoder_convs, str(decoder_convs))
+    box(16.9, 1.0, 1.7, 1.8, f"{times} 3×3\n{'sep. ' if separable else ''}conv\n256", STAYS)
     box(19.2, 1.0, 1.2, 1.8, "1×1\nconv", STAYS)
     arrow((aspp + 2.6, 1.9), (14.6, 1.9))
     arrow((15.45, 5.3), (15.45, 2.8))
