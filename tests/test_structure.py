@@ -63,7 +63,7 @@ def import_order(package: Path) -> list[str]:
 
 
 RULES = [
-    (("backbones",), ("grading", "authoring", "tests", "benchmarks")),
+    (("backbones",), ("grading", "authoring", "tests", "benchmarks", "segmentation_models_pytorch")),
     (("backbones.data", "backbones.cost", "backbones.plots"), ("backbones.tasks",)),
 ]
 
