@@ -11,6 +11,7 @@ answers), or a named tuple with more fields, such as a SceneBatch, of which each
 
 import contextlib
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex, MultilabelF1Score
 from torchmetrics.detection import MeanAveragePrecision
@@ -36,7 +38,8 @@ class Task(pl.LightningModule):
     """What all tasks share: AdamW with two learning rates, and a frozen backbone that stays as it is.
 
     Attributes:
-        network: what is trained; `network.backbone` keeps its name, and all the rest counts as head.
+        network: what is trained; `network.backbone` keeps its name, and all the rest counts as head, also
+            what a subclass adds beside the network.
         answers: the field of a batch that has the right answers.
         metric_name: what the metric is called in the history, after "train_", "val_" or "test_".
     """
@@ -51,6 +54,7 @@ class Task(pl.LightningModule):
         lr: float = 1e-3,
         backbone_lr: float | None = None,
         freeze_backbone: bool = False,
+        falling_rate: bool = False,
     ):
         """Args:
         network: with a part called `backbone`.
@@ -60,12 +64,15 @@ class Task(pl.LightningModule):
             small corrections while a new head starts from random numbers.
         freeze_backbone: True leaves the backbone exactly as it is. Its parameters get no gradients and its
             batch norm stays in eval mode, so that its running mean and variance do not move either.
+        falling_rate: True lets both learning rates rise during the first tenth of the training and then fall
+            to zero, see `rate_factor`. False keeps them as they are, from the first batch to the last.
         """
         super().__init__()
         self.network = network
         self.lr = lr
         self.backbone_lr = lr / 10 if backbone_lr is None else backbone_lr
         self.freeze_backbone = freeze_backbone
+        self.falling_rate = falling_rate
         network.backbone.requires_grad_(not freeze_backbone)
         # One metric a phase, because each accumulates over its own batches.
         for phase in ("train", "val", "test"):
@@ -131,12 +138,33 @@ class Task(pl.LightningModule):
         fields = ", ".join(getattr(batch, "_fields", [f"{len(batch)} things without names"]))
         raise TypeError(f"{type(self).__name__} needs batches (images, {self.answers}), these have: {fields}")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        rest = [p for name, p in self.network.named_parameters() if not name.startswith("backbone.")]
+    def configure_optimizers(self) -> torch.optim.Optimizer | dict[str, Any]:
+        rest = [p for name, p in self.named_parameters() if not name.startswith("network.backbone.")]
         groups = [{"params": rest, "lr": self.lr}]
         if not self.freeze_backbone:
             groups.append({"params": self.network.backbone.parameters(), "lr": self.backbone_lr})
-        return torch.optim.AdamW(groups)
+        optimizer = torch.optim.AdamW(groups)
+        if not self.falling_rate:
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        schedule = LambdaLR(optimizer, lambda step: rate_factor(step, steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rate_factor(step: int, steps: int) -> float:
+    """What both learning rates are multiplied by: up in a straight line, then down half a cosine wave.
+
+    The rise spares pretrained weights the first gradients, which come through a head of random numbers; small
+    steps at the end settle what large ones leave jumping about. Half a cosine: Loshchilov, Hutter, SGDR
+    (2017), equation 5; the rise: Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
+
+    Args: step, batches trained on so far, from 0; steps, batches in the whole training.
+    Returns: a number from 0 to 1; 1 after a tenth of the steps, 0 after the last.
+    """
+    rise = max(1, steps // 10)
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step + 1 - rise) / (steps + 1 - rise))) / 2
 
 
 class Classification(Task):
@@ -276,6 +304,9 @@ def fit(
 ) -> list[dict[str, float]]:
     """Train with a progress bar and nothing else on the screen.
 
+    Meanwhile the network's weights lie in memory with the channels last, as convolutions on a CPU like them
+    best: that doubles the speed of EfficientNets. The values are the same, and afterwards they lie as before.
+
     Args: task; data, with train and val loaders; epochs, passes over the training set; validate, False to
     save the time of measuring on the validation set after each epoch.
     Returns: one dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in
@@ -286,9 +317,11 @@ def fit(
     limit = None if validate else 0
     trainer = _quiet_trainer(max_epochs=epochs, callbacks=[history, _Bar()], limit_val_batches=limit)
     try:
+        task.to(memory_format=torch.channels_last)
         with _quiet(), _interruptible():
             trainer.fit(task, data)
     finally:
+        task.to(memory_format=torch.contiguous_format)
         task.eval()
     return history.epochs
 

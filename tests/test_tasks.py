@@ -1,5 +1,6 @@
 """Training: frozen is frozen, learning rates arrive, the history tells, and Ctrl+C is only Ctrl+C."""
 
+import contextlib
 import copy
 import logging
 import re
@@ -24,6 +25,7 @@ from backbones.tasks import (
     Task,
     evaluate,
     fit,
+    rate_factor,
 )
 
 
@@ -256,6 +258,77 @@ def test_a_backbone_learning_rate_of_zero_is_taken_literally(network):
         "body.1.running_var",
         "body.1.num_batches_tracked",
     }
+
+
+def test_a_falling_rate_rises_for_a_tenth_and_falls_to_nothing():
+    factors = [rate_factor(step, 100) for step in range(101)]
+    assert factors[:10] == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+    # Half a cosine: at its middle, 45.5 steps after the top, half the rate is left; its ends are flat.
+    assert (factors[54] + factors[55]) / 2 == pytest.approx(0.5)
+    assert factors[9] - factors[10] < 0.01 > factors[99] - factors[100]
+    assert factors[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5, 15])
+def test_however_short_the_training_each_batch_is_learned_from(steps):
+    assert all(0 < rate_factor(step, steps) <= 1 for step in range(steps))
+    assert max(rate_factor(step, steps) for step in range(steps)) == 1
+    assert rate_factor(steps, steps) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_falling_rate_reaches_head_and_backbone_at_each_step(network, frozen):
+    class Noting(Classification):
+        def on_before_optimizer_step(self, optimizer):
+            self.seen = [*getattr(self, "seen", []), [group["lr"] for group in optimizer.param_groups]]
+
+    options = {"lr": 0.5, "backbone_lr": 0.2, "freeze_backbone": frozen}
+    task = Noting(network, num_classes=3, falling_rate=True, **options)
+    fit(task, Colors(), epochs=3)  # four batches each
+    bases = [0.5] if frozen else [0.5, 0.2]
+    expected = [[base * rate_factor(step, 12) for base in bases] for step in range(12)]
+    assert len(task.seen) == 12
+    torch.testing.assert_close(torch.tensor(task.seen), torch.tensor(expected))
+    task.seen = []
+    fit(task, Colors(), epochs=1)
+    assert task.seen[0] == pytest.approx([base * rate_factor(0, 4) for base in bases]), "it starts anew"
+
+
+def test_what_a_subclass_adds_beside_the_network_learns_like_a_head(network):
+    class Helped(Classification):
+        def __init__(self, network: Network):
+            super().__init__(network, num_classes=3, lr=0.5)
+            self.helper = nn.Linear(3, 3)
+
+        def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+            return super().loss(self.helper(logits), labels)
+
+    task = Helped(network)
+    rest = task.configure_optimizers().param_groups[0]
+    assert {id(p) for p in rest["params"]} == {
+        id(p) for p in [*network.head.parameters(), *task.helper.parameters()]
+    }
+    before = snapshot(task.helper)
+    fit(task, Colors(), epochs=1)
+    assert changed(task.helper, before) == set(before)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_weights_lie_with_channels_last_only_while_they_learn(network, stops):
+    class Looking(Classification):
+        def training_step(self, batch, batch_index):
+            weight = self.network.backbone.body[0].weight
+            self.seen = weight.is_contiguous(memory_format=torch.channels_last), weight.is_contiguous()
+            if stops:
+                raise ZeroDivisionError
+            return super().training_step(batch, batch_index)
+
+    task = Looking(network, num_classes=3)
+    with pytest.raises(ZeroDivisionError) if stops else contextlib.nullcontext():
+        fit(task, Colors(), epochs=1)
+    assert task.seen == (True, False)
+    assert all(value.is_contiguous() for value in network.state_dict().values())
 
 
 def test_the_task_is_left_in_eval_mode(network):
