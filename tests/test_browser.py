@@ -14,6 +14,8 @@ LESSONS = [
     "00_what_is_a_backbone",
     "01_feature_extraction",
     "02_convolution_and_pooling",
+    "03_cnn_backbones",
+    "04_one_backbone_three_tasks",
 ]  # one entry for each lesson with an explorer and a quiz
 
 if browser.CHROMIUM is None and not os.environ.get("BACKBONES_REQUIRE_BROWSER"):
