@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones import Backbone, Network, create_backbone
+from backbones import Backbone, DeepLabV3Plus, Network, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
 from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork, enlarge
@@ -95,6 +95,12 @@ def presence(backbone: Backbone) -> Task:
     return MultiLabelClassification(network, 6, lr=2e-2, freeze_backbone=True, falling_rate=True)
 
 
+def deeplab(backbone: Backbone) -> Task:
+    """DeepLabv3+ on a backbone of its own, which learns, too; rates for a map of 6 x 6 positions."""
+    network = DeepLabV3Plus(backbone, 7, width=128, rates=(1, 2, 3))
+    return Segmentation(network, 7, lr=4e-3, backbone_lr=2e-3, falling_rate=True)
+
+
 RECIPES = {
     "scenes_segmentation": Recipe(
         "SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7, strides=(8, 16, 32)))",
@@ -112,6 +118,14 @@ RECIPES = {
         scenes=6_400,
         metric="test_f1",
         score="macro F1",
+    ),
+    "scenes_deeplab": Recipe(
+        "DeepLabV3Plus(backbone, 7, width=128, rates=(1, 2, 3))",
+        deeplab,
+        scenes=32_000,
+        metric="test_miou",
+        score="mean IoU",
+        output_stride=16,
     ),
 }
 

@@ -63,11 +63,12 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 CHECKSUMS = "SHA256SUMS"  # the file beside them that `sha256sum -c` understands, too
 
 # Finished model -> the files that make it up, its own last. One backbone serves three of them: it was trained
-# with the first, and then, frozen, the others' heads were trained on it.
+# with the first, and then, frozen, the others' heads were trained on it. DeepLabv3+ brings its own.
 TRAINED = {
     "scenes_segmentation": ("scenes_backbone.safetensors", "scenes_segmentation.safetensors"),
     "scenes_detection": ("scenes_backbone.safetensors", "scenes_detection.safetensors"),
     "scenes_presence": ("scenes_backbone.safetensors", "scenes_presence.safetensors"),
+    "scenes_deeplab": ("scenes_deeplab.safetensors",),
 }
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from authoring import train
-from backbones import Network, create_backbone, weights
+from backbones import DeepLabV3Plus, Network, create_backbone, weights
 from backbones.backbone import Backbone
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
@@ -33,6 +33,7 @@ BUILDERS = {
     one.__name__: one
     for one in (
         create_backbone,
+        DeepLabV3Plus,
         Network,
         ClassificationHead,
         Detector,
@@ -110,7 +111,13 @@ def test_a_file_says_what_it_is(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "bar"), [("scenes_segmentation", 0.6), ("scenes_detection", 0.65), ("scenes_presence", 0.85)]
+    ("name", "bar"),
+    [
+        ("scenes_segmentation", 0.6),
+        ("scenes_detection", 0.65),
+        ("scenes_presence", 0.85),
+        ("scenes_deeplab", 0.85),
+    ],
 )
 def test_each_model_is_as_good_as_it_says(networks, name, bar):
     """On a part of the test scenes, where the score may be a little off what all of them give."""
