@@ -16,6 +16,7 @@ LESSONS = [
     "02_convolution_and_pooling",
     "03_cnn_backbones",
     "04_one_backbone_three_tasks",
+    "05_deeplabv3plus",
 ]  # one entry for each lesson with an explorer and a quiz
 
 if browser.CHROMIUM is None and not os.environ.get("BACKBONES_REQUIRE_BROWSER"):
