@@ -67,6 +67,15 @@ def score(model: DeepLabV3Plus, scenes: Scenes, device: str) -> float:
     return float(metric.compute())
 
 
+def write(rows: list[dict[str, object]]) -> None:
+    """All measurements so far, as CSV."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python course.py bench deeplab_backbones", description=__doc__)
     parser.add_argument("--steps", type=int, default=600)
@@ -81,11 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
             row = {"backbone": name, "weights": weights or "random", "step": step, "miou": f"{miou:.4f}"}
             rows.append(row | {"seconds": f"{time.perf_counter() - began:.0f}"})
             print(*rows[-1].values(), flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+            write(rows)  # each time: a long run that is stopped has not been in vain
     print(f"written: notebooks/measured/{RESULTS.name}")
     return 0
 
