@@ -137,7 +137,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--every", type=int, default=100, help="steps between two measurements")
     parser.add_argument("--pets", type=Path, help="a local folder of the Oxford-IIIT Pet data set")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(2)
 
     middle = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}  # what Lite0 was trained with
     sets = {"scenes": (Scenes(**middle), 7)}
