@@ -27,6 +27,8 @@ STAYS = "#0072B2"  # blue, dark: the part that stays
 THIRD = "#009E73"  # green, when a third is needed
 INK = "#333333"
 
+LABEL = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # readable on any picture
+
 STYLE = {
     "figure.dpi": 80,
     "font.size": 11,
@@ -118,7 +120,7 @@ def draw_boxes(
         axis.add_patch(frame).set_path_effects(edge if style == "-" else [])
         if caption:
             label = axis.text(*corner, caption, fontsize=8, va="bottom", color="black")
-            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})
+            label.set_bbox(LABEL)
 
 
 def right_and_wrong(
@@ -141,7 +143,7 @@ def right_and_wrong(
         middle = positions.float().median(0).values
         y, x = positions[(positions - middle).square().sum(1).argmin()].tolist()
         text = axis.text(x, y, names[label], fontsize=8, ha="center", va="center", color="black")
-        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85})
+        text.set_bbox(LABEL)
 
 
 def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
@@ -271,7 +273,7 @@ def anatomy(
         label = axis.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=size)
         label.set_color("black" if swapped or colour == "white" else "white")
         if swapped:
-            label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85})
+            label.set_bbox(LABEL | {"pad": 1.5})
 
     def arrow(*points: tuple[float, float], style: str = "-") -> None:
         for start, end in itertools.pairwise(points[:-1]):

@@ -168,10 +168,9 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
         with another checksum than it had; WeightsMismatchError where network, backbone and head do not
         belong together.
     """
-    facts = trained_facts(name)
-    *shared, own = (CHECKPOINTS / file for file in TRAINED[name])
-    state = _read_trained(own, name)
-    for path in shared:
+    own = _own_file(name)
+    state, facts = _read_trained(own, name), _facts(own)
+    for path in (CHECKPOINTS / file for file in TRAINED[name][:-1]):
         backbone = _read_trained(path, name)
         if facts["backbone_sha256"] != _recorded_checksum(path, name):
             raise WeightsMismatchError(
@@ -192,10 +191,20 @@ def trained_facts(name: str) -> dict[str, str]:
         reached on scenes held back for the test; "command", which trains it.
     Raises: as `load_trained`.
     """
+    path = _own_file(name)
+    _read_trained(path, name)  # says what is wrong with it
+    return _facts(path)
+
+
+def _own_file(name: str) -> Path:
+    """The file of a finished model that no other shares."""
     if name not in TRAINED:
         raise WeightsMissingError(f"no finished model is called {name!r}; there are {', '.join(TRAINED)}.")
-    path = CHECKPOINTS / TRAINED[name][-1]
-    _read_trained(path, name)  # says what is wrong with it
+    return CHECKPOINTS / TRAINED[name][-1]
+
+
+def _facts(path: Path) -> dict[str, str]:
+    """What stands in the header of a file that has been checked."""
     with safetensors.safe_open(path, framework="pt") as file:
         return file.metadata()
 

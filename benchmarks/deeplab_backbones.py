@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from pytorch_lightning import LightningDataModule
+from torch import nn
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from backbones import DeepLabV3Plus, create_backbone
 from backbones.data import Scenes
-from backbones.tasks import rate_factor
+from backbones.tasks import IGNORE, rate_factor
 
 RESULTS = Path(__file__).parents[1] / "notebooks" / "measured" / "deeplab_backbones.csv"
 STARTS = [
@@ -54,23 +56,24 @@ def curve(
         optimizer.step()
         schedule.step()
         if step % every == 0:
-            yield step, score(model.eval(), scenes, device)
+            yield step, score(model, scenes, 7, device)
             model.train()
 
 
 @torch.no_grad()
-def score(model: DeepLabV3Plus, scenes: Scenes, device: str) -> float:
-    """mIoU on the validation set."""
-    metric = MulticlassJaccardIndex(7)
-    for one in scenes.val_dataloader():
+def score(model: nn.Module, data: LightningDataModule, num_classes: int, device: str = "cpu") -> float:
+    """mIoU on the validation set. The model is left in eval mode."""
+    model.eval()
+    metric = MulticlassJaccardIndex(num_classes, ignore_index=IGNORE)
+    for one in data.val_dataloader():
         metric(model(one.image.to(device)).argmax(1).cpu(), one.mask)
     return float(metric.compute())
 
 
-def write(rows: list[dict[str, object]]) -> None:
-    """All measurements so far, as CSV."""
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    """All measurements so far, as CSV; their keys are the columns."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -90,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
             row = {"backbone": name, "weights": weights or "random", "step": step, "miou": f"{miou:.4f}"}
             rows.append(row | {"seconds": f"{time.perf_counter() - began:.0f}"})
             print(*rows[-1].values(), flush=True)
-            write(rows)  # each time: a long run that is stopped has not been in vain
+            write(RESULTS, rows)  # each time: a long run that is stopped has not been in vain
     print(f"written: notebooks/measured/{RESULTS.name}")
     return 0
 

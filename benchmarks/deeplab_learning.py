@@ -7,7 +7,6 @@ Writes benchmarks/deeplab_learning.csv (every measurement) and .md (the table).
 """
 
 import argparse
-import csv
 import datetime
 import statistics
 import sys
@@ -25,6 +24,7 @@ from backbones import DeepLabV3Plus, create_backbone
 from backbones.data import OxfordIIITPet, Scenes
 from backbones.tasks import Segmentation
 
+from .deeplab_backbones import score, write
 from .lessons import machine
 
 RESULTS = Path(__file__).with_suffix(".md")
@@ -75,16 +75,6 @@ def batches(data: pl.LightningDataModule, seed: int) -> Iterator[tuple]:
         )
 
 
-@torch.no_grad()
-def score(task: Segmentation, data: pl.LightningDataModule) -> float:
-    """mIoU on the validation set."""
-    task.eval()
-    metric = task.val_miou.clone()
-    for batch in data.val_dataloader():
-        metric(task(batch.image).argmax(1), batch.mask)
-    return float(metric.compute())
-
-
 def learn(
     who: str, data: pl.LightningDataModule, classes: int, seed: int, steps: int, every: int
 ) -> Iterator[tuple[int, float]]:
@@ -99,7 +89,7 @@ def learn(
         loss.backward()
         optimizer.step()
         if step % every == 0:
-            yield step, score(task, data)
+            yield step, score(task, data, classes)
             task.train()
 
 
@@ -151,10 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
                 for step, miou in learn(who, data, classes, seed, options.steps, options.every):
                     rows.append({"data": name, "model": who, "seed": seed, "step": step, "miou": miou})
                     print(*rows[-1].values(), flush=True)
-    with RESULTS.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**row, "miou": f"{row['miou']:.4f}"} for row in rows)
+    write(RESULTS.with_suffix(".csv"), [{**row, "miou": f"{row['miou']:.4f}"} for row in rows])
     RESULTS.write_text(table(rows), encoding="utf-8")
     print(f"written: benchmarks/{RESULTS.name}")
     return 0
