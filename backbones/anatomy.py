@@ -9,6 +9,7 @@ from torch import nn
 
 from . import cost
 from .backbone import ByStride, Network
+from .palette import STAYS, SWAPPED
 
 
 class Part(NamedTuple):
@@ -54,8 +55,6 @@ class Anatomy(list[Part]):
         return "\n".join("{:8}{:28}{:>16}{:>10}{:>12}{:>13}".format(*row) for row in self._rows())
 
     def _repr_html_(self) -> str:
-        from .plots import STAYS, SWAPPED  # only notebooks wait for matplotlib
-
         colours = {"swapped": SWAPPED, "stays": STAYS, "": "transparent"}
         head, *body = self._rows()
         lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"]

@@ -1,7 +1,4 @@
-"""Figures of the lessons. Every figure is shown with a sentence for readers who cannot see it.
-
-Colours are from Okabe and Ito's colour-blind-safe set, one light and one dark, so that grey tells them apart.
-"""
+"""Figures of the lessons. Every figure is shown with a sentence for readers who cannot see it."""
 
 import io
 import itertools
@@ -22,10 +19,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 from torch import Tensor
 
-SWAPPED = "#E69F00"  # orange, light: the backbone, the part that is swapped
-STAYS = "#0072B2"  # blue, dark: the part that stays
-THIRD = "#009E73"  # green, when a third is needed
-INK = "#333333"
+from .deeplab import RATES
+from .palette import INK, STAYS, SWAPPED, THIRD
 
 LABEL = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # readable on any picture
 
@@ -243,12 +238,11 @@ def anatomy(
         stride 16 or 8, for which the paper gives atrous rates.
     """
     strides = sorted(stride for stride in channels if stride > 1)
-    if 4 not in strides or strides[-1] not in (8, 16):
+    if 4 not in strides or strides[-1] not in RATES:
         raise ValueError(
             f"DeepLabv3+ taps its backbone at stride 4 and at 16 or 8, but {name} has strides {strides}: "
             "build it with output_stride=16."
         )
-    rates = (6, 12, 18) if strides[-1] == 16 else (12, 24, 36)
     figure, axes = subplots(1, 1, 11, 4.6)
     axis = axes[0, 0]
     axis.set(xlim=(0, 22), ylim=(0, 9.2))
@@ -312,7 +306,7 @@ def anatomy(
 
     aspp = 11.2
     kind = "sep. 3×3" if separable else "3×3"
-    branches = ["1×1 conv", *(f"{kind}, rate {rate}" for rate in rates), "image pooling"]
+    branches = ["1×1 conv", *(f"{kind}, rate {rate}" for rate in RATES[strides[-1]]), "image pooling"]
     for row, text in enumerate(branches):
         box(aspp, 7.45 - 0.72 * row, 2.6, 0.6, text, STAYS, 9)
     arrow((right, 6.4), (aspp, 6.4))

@@ -63,6 +63,7 @@ class ImageBackbone(Backbone):
         self.channels = ByStride(self._by_stride(self.body.feature_info.channels()))
         self.output_stride = max(self.channels)
         config = self.body.pretrained_cfg
+        config.pop("state_dict", None)  # timm keeps what it was loaded from: all weights a second time
         self.mean: tuple[float, ...] = tuple(config["mean"])
         self.std: tuple[float, ...] = tuple(config["std"])
         if saved_here:

@@ -63,6 +63,20 @@ def test_bundled_weights_fill_backbone_and_head_completely(name, parameters):
         assert torch.equal(value, state[key]), key
 
 
+def test_a_backbone_keeps_no_second_copy_of_its_weights():
+    """timm's configuration of a model keeps the state dictionary that it was loaded from."""
+    backbone = create_backbone("tf_efficientnet_lite0", weights="imagenet")
+    reachable, waiting = {}, [vars(module) for module in backbone.modules()]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in reachable:
+            continue
+        reachable[id(one)] = one
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, (list, tuple)) else []
+    tensors = [one for one in reachable.values() if isinstance(one, torch.Tensor)]
+    assert len(tensors) == len(list(backbone.parameters())) + len(list(backbone.buffers()))
+
+
 def test_bundled_tensors_keep_their_meaning_under_timm_s_names():
     """The file's own names, looked up by hand, say the same as the order in the file."""
     theirs = read_weights(bundled_file("tf_efficientnet_lite0"))
