@@ -64,7 +64,10 @@ def subplots(
 def image_grid(
     images: Sequence[Tensor], titles: Sequence[str], columns: int = 6, title: str = "", side: float = 1.5
 ) -> Figure:
-    """Pictures in rows. Each is (3, H, W) in colour (uint8, or float in [0, 1]), or (H, W) as a heat map."""
+    """Pictures in rows, each (3, H, W) in colour (uint8, or float in [0, 1]) or (H, W) in grey: float as a
+    heat map from its lowest value to its highest, integers as labels, each with one grey in all pictures."""
+    labels = [image for image in images if image.ndim == 2 and not image.is_floating_point()]
+    last = max((int(image.max()) for image in labels), default=0)
     rows = -(-len(images) // columns)
     figure, axes = subplots(rows, columns, columns * side, rows * (side + 0.25) + 0.4)
     for axis in axes.flat:
@@ -72,8 +75,10 @@ def image_grid(
     for axis, image, caption in zip(axes.flat, images, titles, strict=False):
         if image.ndim == 3:
             axis.imshow(image.permute(1, 2, 0).numpy())
-        else:
+        elif image.is_floating_point():
             axis.imshow(image.numpy(), cmap="gray")
+        else:
+            axis.imshow(image.numpy(), cmap="gray", vmin=0, vmax=last)
         axis.set_title(caption, fontsize=10)
     figure.suptitle(title)
     return figure
@@ -119,10 +124,10 @@ def draw_boxes(
 
 
 def right_and_wrong(
-    axis: Axes, image: Tensor, predicted: Tensor, truth: Tensor, names: Sequence[str], title: str = ""
+    axis: Axes, image: Tensor, predicted: Tensor, truth: Tensor, names: Sequence[str] = (), title: str = ""
 ) -> None:
     """A predicted mask over its image in grey: dark blue where an object's pixel is right, orange where any
-    pixel is wrong; background that is right stays grey. Each predicted class is named once.
+    pixel is wrong; background that is right stays grey. Given names, each predicted class is named once.
 
     Args: image (3, H, W) in [0, 1]; predicted, truth (H, W), labels with 0 for background; names, by label.
     """
@@ -131,7 +136,7 @@ def right_and_wrong(
         paint = torch.tensor(to_rgb(colour))[:, None]
         shown[:, where] = 0.2 * shown[:, where] + 0.8 * paint
     picture(axis, shown, title)
-    for label in predicted.unique().tolist():
+    for label in predicted.unique().tolist() if names else ():
         positions = (predicted == label).nonzero()  # (pixels, 2)
         if label == 0 or len(positions) < 0.003 * predicted.numel():
             continue

@@ -10,6 +10,7 @@ answers), or a named tuple with more fields, such as a SceneBatch, of which each
 """
 
 import contextlib
+import gc
 import logging
 import math
 import sys
@@ -323,6 +324,11 @@ def fit(
     finally:
         task.to(memory_format=torch.contiguous_format)
         task.eval()
+        # Gradients and the optimizer's averages take three times the memory of the weights.
+        task.zero_grad()
+        task.trainer = data.trainer = None
+        del trainer
+        gc.collect()  # the trainer and its loops refer to each other
     return history.epochs
 
 

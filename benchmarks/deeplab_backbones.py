@@ -1,62 +1,79 @@
-"""How DeepLabv3+ learns on four backbones: `python course.py bench deeplab_backbones`
+"""DeepLabv3+ on four backbones, and six heads on each: `python course.py bench deeplab_backbones`
 
-The curves that lesson 05 shows for ResNet-101 and Xception-65, which are too large to train in a lesson. Same
-head, same scenes in the same order, same steps. Backbones start from random numbers, since ImageNet's come
-with the course only for EfficientNet-Lite, which is shown from both. `--device cuda` where there is a GPU.
-Writes notebooks/measured/deeplab_backbones.csv: validation mIoU against steps.
+What lesson 05 shows for ResNet-101 and Xception-65, which are too large to train in a lesson. Every backbone
+sees the same scenes in the same order, none of them twice. Backbones start from random numbers, since
+ImageNet's come with the course only for EfficientNet-Lite, which is shown from both. For each start,
+
+1. the whole model learns: validation mIoU against steps;
+2. its backbone is frozen, and six heads (no, one or two 3x3 convolutions in the decoder, separable or dense)
+   learn on it alike: mIoU on held-back scenes, at output stride 16, where they learned, and 8.
+
+Hours on two cores: choose starts by name to do some of them, `--device cuda` where there is a GPU. Writes
+notebooks/measured/deeplab/START_curve.csv, _heads.csv and _answers.npz (what the heads said to three scenes).
 """
 
 import argparse
 import csv
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, product
 from pathlib import Path
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from pytorch_lightning import LightningDataModule
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from backbones import DeepLabV3Plus, create_backbone
+from backbones import Backbone, DeepLabV3Plus, create_backbone
 from backbones.data import Scenes
+from backbones.data.scenes import SceneBatch
+from backbones.deeplab import DeepLabHead
+from backbones.heads import enlarge
 from backbones.tasks import IGNORE, rate_factor
 
-RESULTS = Path(__file__).parents[1] / "notebooks" / "measured" / "deeplab_backbones.csv"
-STARTS = [
-    ("resnet101", None),
-    ("xception65", None),
-    ("mobilenetv2_100", None),
-    ("tf_efficientnet_lite0", None),
-    ("tf_efficientnet_lite0", "imagenet"),
-]
-WIDTH, RATES = 128, (1, 2, 3)  # as lesson 05 has them, for 96 pixels
+RESULTS = Path(__file__).parents[1] / "notebooks" / "measured" / "deeplab"
+STARTS = {
+    "resnet101-random": ("resnet101", None),
+    "xception65-random": ("xception65", None),
+    "mobilenetv2_100-random": ("mobilenetv2_100", None),
+    "tf_efficientnet_lite0-random": ("tf_efficientnet_lite0", None),
+    "tf_efficientnet_lite0-imagenet": ("tf_efficientnet_lite0", "imagenet"),
+}
+CLASSES, WIDTH, RATES = 7, 128, (1, 2, 3)  # as lesson 05 has them, for 96 pixels
+HEADS = list(product((0, 1, 2), (True, False)))  # convolutions of the decoder, separable
+SHOWN = 3  # scenes whose answers are kept
+
+Heads = dict[tuple[int, bool], DeepLabHead]
 
 
-def curve(
-    name: str, weights: str | None, steps: int, batch: int, every: int, device: str
-) -> Iterator[tuple[int, float]]:
-    """Train from the start; yields (steps so far, mIoU on 200 validation scenes)."""
-    torch.manual_seed(0)
-    model = DeepLabV3Plus(create_backbone(name, weights, output_stride=16), 7, width=WIDTH, rates=RATES)
-    model = model.to(device, memory_format=torch.channels_last)
-    # No scene is seen twice, and every backbone is shown the same ones in the same order.
-    scenes = Scenes(count=steps * batch, batch_size=batch, mean=model.backbone.mean, std=model.backbone.std)
-    scenes.setup()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_factor(step, steps))
-    model.train()
-    batches = DataLoader(scenes.train, batch, collate_fn=scenes.train_dataloader().collate_fn)
-    for step, one in enumerate(batches, 1):
-        logits = model(one.image.to(device))
-        loss = torch.nn.functional.cross_entropy(logits, one.mask.to(device))
+def stepper(parameters: Iterable[nn.Parameter], count: int) -> Callable[[Tensor], None]:
+    """`step(loss)`, to be called `count` times: the learning rate rises and falls over all of them."""
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: rate_factor(done, count))
+
+    def step(loss: Tensor) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % every == 0:
-            yield step, score(model, scenes, 7, device)
+
+    return step
+
+
+def curve(
+    model: DeepLabV3Plus, batches: Iterator[SceneBatch], steps: int, every: int, scenes: Scenes, device: str
+) -> Iterator[tuple[int, float]]:
+    """Train the whole model; yields (steps so far, mIoU on the validation scenes)."""
+    step = stepper(model.parameters(), steps)
+    model.train()
+    for done, batch in enumerate(islice(batches, steps), 1):
+        step(F.cross_entropy(model(batch.image.to(device)), batch.mask.to(device)))
+        if done % every == 0:
+            yield done, score(model, scenes, CLASSES, device)
             model.train()
 
 
@@ -70,31 +87,110 @@ def score(model: nn.Module, data: LightningDataModule, num_classes: int, device:
     return float(metric.compute())
 
 
+def six_heads(backbone: Backbone, like: Heads | None = None) -> Heads:
+    """The heads for this backbone's output stride, with random weights or those of others."""
+    rates = [rate * 16 // backbone.output_stride for rate in RATES]
+    heads = {}
+    for convs, separable in HEADS:
+        head = DeepLabHead(backbone.channels, CLASSES, rates, separable, convs, width=WIDTH)
+        if like:
+            head.load_state_dict(like[convs, separable].state_dict())
+        heads[convs, separable] = head
+    return heads
+
+
+def learn_heads(backbone: Backbone, batches: Iterator[SceneBatch], steps: int, device: str) -> Heads:
+    """Six heads learn side by side on the frozen backbone; each has a loss and weights of its own."""
+    heads = six_heads(backbone.eval())
+    learners = nn.ModuleList(heads.values()).to(device)
+    step = stepper(learners.parameters(), steps)
+    for batch in islice(batches, steps):
+        with torch.no_grad():
+            features = backbone(batch.image.to(device))
+        masks = batch.mask.to(device)
+        logits = [enlarge(head(features), masks.shape[-2:]) for head in learners]
+        step(sum(F.cross_entropy(one, masks) for one in logits))
+    return heads
+
+
+@torch.no_grad()
+def answers(backbone: Backbone, heads: Heads, scenes: Scenes, device: str) -> dict[tuple[int, bool], Tensor]:
+    """What each head says to the test scenes: (N, H, W), on the CPU."""
+    backbone.eval()
+    said: dict[tuple[int, bool], list[Tensor]] = {which: [] for which in heads}
+    for one in scenes.test_dataloader():
+        features = backbone(one.image.to(device))
+        for which, head in heads.items():
+            logits = enlarge(head.to(device).eval()(features), one.mask.shape[-2:])
+            said[which].append(logits.argmax(1).cpu())
+    return {which: torch.cat(parts) for which, parts in said.items()}
+
+
+def compare(start: str, backbone: Backbone, heads: Heads, scenes: Scenes, device: str) -> None:
+    """Measure the heads on this backbone at both output strides, and write that down."""
+    truth = torch.cat([one.mask for one in scenes.test_dataloader()])
+    objects = [len(scenes.test[i].boxes) for i in range(100)]
+    shown = sorted(range(100), key=lambda i: -objects[i])[:SHOWN]  # there is most to see in these
+    rows, kept = [], {"scenes": np.array(shown), "truth": truth[shown].numpy().astype(np.uint8)}
+    for stride in (16, 8):
+        finer = create_backbone(backbone.name, output_stride=stride).to(device)
+        finer.load_state_dict(backbone.state_dict())
+        for which, said in answers(finer, six_heads(finer, heads), scenes, device).items():
+            miou = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE)(said, truth)
+            what = dict(zip(("output_stride", "decoder_convs", "separable"), (stride, *which), strict=True))
+            rows.append({**what, "miou": f"{miou:.4f}"})
+            print(start, *rows[-1].values(), flush=True)
+            kept["-".join(map(str, what.values()))] = said[shown].numpy().astype(np.uint8)
+    write(RESULTS / f"{start}_heads.csv", rows)
+    np.savez_compressed(RESULTS / f"{start}_answers.npz", **kept)
+
+
 def write(path: Path, rows: list[dict[str, object]]) -> None:
     """All measurements so far, as CSV; their keys are the columns."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
+def run(start: str, options: argparse.Namespace) -> None:
+    """Both experiments with one backbone."""
+    name, weights = STARTS[start]
+    torch.manual_seed(0)
+    backbone = create_backbone(name, weights, output_stride=16)
+    model = DeepLabV3Plus(backbone, CLASSES, width=WIDTH, rates=RATES)
+    model = model.to(options.device, memory_format=torch.channels_last)
+    count = (options.steps + options.head_steps) * options.batch
+    scenes = Scenes(
+        count=count, test_count=200, batch_size=options.batch, mean=backbone.mean, std=backbone.std
+    )
+    scenes.setup()
+    loader = DataLoader(scenes.train, options.batch, collate_fn=scenes.train_dataloader().collate_fn)
+    batches = iter(loader)  # the heads go on where the whole model ended
+    rows, began = [], time.perf_counter()
+    for step, miou in curve(model, batches, options.steps, options.every, scenes, options.device):
+        rows.append({"step": step, "miou": f"{miou:.4f}", "seconds": f"{time.perf_counter() - began:.0f}"})
+        print(start, *rows[-1].values(), flush=True)
+        write(RESULTS / f"{start}_curve.csv", rows)  # each time: a run that is stopped was not in vain
+    heads = learn_heads(backbone, batches, options.head_steps, options.device)
+    compare(start, backbone, heads, scenes, options.device)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python course.py bench deeplab_backbones", description=__doc__)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("starts", nargs="*", help=f"default: all of {', '.join(STARTS)}")
+    parser.add_argument("--steps", type=int, default=1500, help="of the whole model")
+    parser.add_argument("--head-steps", type=int, default=400, help="of the six heads")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--every", type=int, default=100, help="steps between two measurements")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
-    rows = []
-    for name, weights in STARTS:
-        began = time.perf_counter()
-        for step, miou in curve(name, weights, options.steps, options.batch, options.every, options.device):
-            row = {"backbone": name, "weights": weights or "random", "step": step, "miou": f"{miou:.4f}"}
-            rows.append(row | {"seconds": f"{time.perf_counter() - began:.0f}"})
-            print(*rows[-1].values(), flush=True)
-            write(RESULTS, rows)  # each time: a long run that is stopped has not been in vain
-    print(f"written: notebooks/measured/{RESULTS.name}")
+    if unknown := set(options.starts) - set(STARTS):
+        parser.error(f"there is no start {', '.join(unknown)}: choose from {', '.join(STARTS)}")
+    for start in options.starts or STARTS:
+        run(start, options)
+        print(f"written: notebooks/measured/{RESULTS.name}/{start}_*", flush=True)
     return 0
 
 

@@ -23,6 +23,17 @@ CROWDED = {
 }
 
 
+def test_a_label_has_one_grey_in_all_pictures():
+    """A mask without the last class must not be brighter than one with it."""
+    few, many = torch.tensor([[0, 1], [2, 2]]), torch.tensor([[0, 1], [2, 6]])
+    figure = plots.image_grid([few, many, few / 2], ["", "", ""])
+    pictures = [axis.images[0] for axis in figure.axes if axis.images]
+    plt.close(figure)
+    greys = [picture.cmap(picture.norm(2)) for picture in pictures[:2]]
+    assert greys[0] == greys[1]
+    assert pictures[2].get_clim() == (0, 1)  # a heat map is not labels: from its lowest to its highest
+
+
 @pytest.fixture
 def labels() -> list[Annotation]:
     """The names, as `named_points` placed them."""

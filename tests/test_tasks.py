@@ -6,6 +6,7 @@ import logging
 import re
 import signal
 import warnings
+import weakref
 
 import pytest
 import pytorch_lightning as pl
@@ -329,6 +330,21 @@ def test_weights_lie_with_channels_last_only_while_they_learn(network, stops):
         fit(task, Colors(), epochs=1)
     assert task.seen == (True, False)
     assert all(value.is_contiguous() for value in network.state_dict().values())
+
+
+def test_nothing_is_kept_that_was_needed_for_learning_only(network):
+    """Gradients and the optimizer's averages are three times as large as the weights."""
+
+    class Remembering(Classification):
+        def configure_optimizers(self):
+            optimizer = super().configure_optimizers()
+            self.optimizer = weakref.ref(optimizer)
+            return optimizer
+
+    task = Remembering(network, num_classes=3)
+    fit(task, Colors(), epochs=1)
+    assert task.optimizer() is None
+    assert all(value.grad is None for value in task.parameters())
 
 
 def test_the_task_is_left_in_eval_mode(network):

@@ -1,0 +1,57 @@
+"""What lessons show of models that are too large to train in them: complete, and of the scenes they claim."""
+
+import csv
+from itertools import product
+
+import numpy as np
+import pytest
+
+from backbones.data import Scenes
+from benchmarks import deeplab_backbones
+from benchmarks.deeplab_backbones import STARTS
+
+HEADS = {"-".join(map(str, which)) for which in product((16, 8), (0, 1, 2), (True, False))}
+
+
+def rows(start: str, what: str) -> list[dict[str, str]]:
+    path = deeplab_backbones.RESULTS / f"{start}_{what}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_start_was_measured_at_the_same_steps(start):
+    steps = [int(row["step"]) for row in rows(start, "curve")]
+    assert steps == [int(row["step"]) for row in rows(next(iter(STARTS)), "curve")]
+    assert steps == sorted(set(steps))
+    assert all(0 <= float(row["miou"]) <= 1 for row in rows(start, "curve") + rows(start, "heads"))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_every_head_has_a_score_and_answers_to_the_scenes_of_the_lesson(start):
+    assert {"-".join(list(row.values())[:3]) for row in rows(start, "heads")} == HEADS
+    kept = np.load(deeplab_backbones.RESULTS / f"{start}_answers.npz")
+    scenes = Scenes()
+    scenes.setup()
+    truth = np.stack([scenes.test[i].mask.numpy() for i in kept["scenes"].tolist()])
+    assert np.array_equal(kept["truth"], truth)
+    answers = {which: kept[which] for which in HEADS}
+    assert all(said.shape == truth.shape and said.max() <= 6 for said in answers.values())
+    two = {said.tobytes() for which, said in answers.items() if "-2-" in which}
+    assert len(two) == 4  # other models, other answers (without a decoder some say "background" only)
+
+
+def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(deeplab_backbones, "RESULTS", tmp_path)
+    start = "mobilenetv2_100-random"
+    options = ["--steps", "2", "--head-steps", "1", "--batch", "2", "--every", "2"]
+    assert deeplab_backbones.main([start, *options]) == 0
+    assert [row["step"] for row in rows(start, "curve")] == ["2"]
+    assert len(rows(start, "heads")) == len(HEADS)
+    assert set(np.load(tmp_path / f"{start}_answers.npz")) >= HEADS
+    assert start in capsys.readouterr().out
+
+
+def test_an_unknown_start_is_refused_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        deeplab_backbones.main(["resnet101"])
+    assert "no start resnet101: choose from resnet101-random" in capsys.readouterr().err
