@@ -248,9 +248,10 @@ def anatomy(
             f"DeepLabv3+ taps its backbone at stride 4 and at 16 or 8, but {name} has strides {strides}: "
             "build it with output_stride=16."
         )
-    figure, axes = subplots(1, 1, 11, 4.6)
+    bottom = 0 if decoder_convs else 3.6  # the decoder is drawn below
+    figure, axes = subplots(1, 1, 11, (9.2 - bottom) / 2)
     axis = axes[0, 0]
-    axis.set(xlim=(0, 22), ylim=(0, 9.2))
+    axis.set(xlim=(0, 22), ylim=(bottom, 9.2))
     axis.axis("off")
 
     def box(
