@@ -29,7 +29,9 @@ from .lessons import machine
 
 RESULTS = Path(__file__).with_suffix(".md")
 BACKBONES = ["resnet101", "mobilenetv2_100", "xception65", "tf_efficientnet_lite0"]
+LABELS = ["peer", "ours", "paper"]
 CLASSES, RATES = 21, (6, 12, 18)
+BUILDS = 5
 EVAL, TRAIN = (1, 3, 256, 256), (4, 3, 128, 128)
 COMMAND = "python course.py bench deeplab_speed"
 
@@ -46,32 +48,38 @@ class Row(NamedTuple):
     memory_ratio: float
 
 
-def contestants(name: str) -> dict[str, nn.Module]:
+def build(label: str, name: str) -> nn.Module:
+    """One of the three contestants, with random weights."""
+    if label == "peer":
+        return smp.DeepLabV3Plus(
+            f"tu-{name}",
+            encoder_weights=None,
+            encoder_output_stride=16,
+            decoder_atrous_rates=RATES,
+            classes=CLASSES,
+        )
+    convs = {"ours": 1, "paper": 2}[label]
+    return DeepLabV3Plus(create_backbone(name, output_stride=16), CLASSES, decoder_convs=convs, dropout=0.5)
+
+
+def contestants(name: str, draw: random.Random) -> dict[str, nn.Module]:
     """The peer's model, ours with the peer's settings, and ours with the paper's decoder; same backbone."""
-    torch.manual_seed(0)
-    peer = smp.DeepLabV3Plus(
-        f"tu-{name}",
-        encoder_weights=None,
-        encoder_output_stride=16,
-        decoder_atrous_rates=RATES,
-        classes=CLASSES,
-    )
-    models = {"peer": peer}
-    for label, convs in (("ours", 1), ("paper", 2)):
-        backbone = create_backbone(name, output_stride=16)
-        backbone.body.load_state_dict(peer.encoder.model.state_dict())
-        models[label] = DeepLabV3Plus(backbone, CLASSES, decoder_convs=convs, dropout=0.5)
+    models = {label: build(label, name) for label in draw.sample(LABELS, len(LABELS))}
+    state = models["peer"].encoder.model.state_dict()
+    for label in ("ours", "paper"):
+        models[label].backbone.body.load_state_dict(state)
     return models
 
 
-def take_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def take_turns(
+    runs: dict[str, Callable[[], object]], rounds: int, draw: random.Random
+) -> dict[str, list[float]]:
     """Milliseconds of each, `rounds` times, in turns; before that three rounds to warm up.
 
     The order is drawn anew each round: a model that follows itself finds its memory still at hand and is
     faster by a percent or two, and that luck is to meet all of them alike.
     """
     times: dict[str, list[float]] = {label: [] for label in runs}
-    draw = random.Random(0)
     for turn in range(rounds + 3):
         for label in draw.sample(list(runs), len(runs)):
             began = time.perf_counter()
@@ -92,33 +100,36 @@ def train(model: nn.Module, images: Tensor) -> None:
 
 
 def compare(name: str, rounds: int) -> list[Row]:
-    """Time both passes of the three models on one backbone."""
-    models, rows = contestants(name), []
-    for mode, step, shape in (("eval", evaluate, EVAL), ("train", train, TRAIN)):
-        images = torch.randn(shape)
-        for model in models.values():
-            model.train(mode == "train")
-        runs = {label: partial(step, model, images) for label, model in models.items()}
-        times = take_turns(runs, rounds)
-        costs = {label: cost.measure(model, images) for label, model in models.items() if label != "paper"}
+    """Time both passes of the three models on one backbone.
+
+    Where in memory a model lies makes it a percent or two faster or slower, so all are built several times.
+    """
+    draw = random.Random(0)
+    torch.manual_seed(0)
+    modes = {"eval": (evaluate, torch.randn(EVAL)), "train": (train, torch.randn(TRAIN))}
+    times: dict[str, dict[str, list[float]]] = {mode: {label: [] for label in LABELS} for mode in modes}
+    for _ in range(BUILDS):
+        models = contestants(name, draw)
+        for mode, (step, images) in modes.items():
+            for model in models.values():
+                model.train(mode == "train")
+            runs = {label: partial(step, model, images) for label, model in models.items()}
+            for label, measured in take_turns(runs, rounds, draw).items():
+                times[mode][label] += measured
+    rows = []
+    for mode, (_, images) in modes.items():
+        costs = {
+            label: cost.measure(models[label].train(mode == "train"), images) for label in ("peer", "ours")
+        }
         memory = {
             label: one.peak_bytes if mode == "eval" else one.activation_bytes for label, one in costs.items()
         }
-        ratios = {
-            label: statistics.median(a / b for a, b in zip(times[label], times["peer"], strict=True))
+        ratios = [
+            statistics.median(a / b for a, b in zip(times[mode][label], times[mode]["peer"], strict=True))
             for label in ("ours", "paper")
-        }
-        medians = {label: statistics.median(values) for label, values in times.items()}
-        rows.append(
-            Row(
-                name,
-                mode,
-                medians["peer"],
-                medians["ours"],
-                *ratios.values(),
-                memory["ours"] / memory["peer"],
-            )
-        )
+        ]
+        medians = [statistics.median(times[mode][label]) for label in ("peer", "ours")]
+        rows.append(Row(name, mode, *medians, *ratios, memory["ours"] / memory["peer"]))
         print(rows[-1], flush=True)
     return rows
 
@@ -129,7 +140,7 @@ def table(rows: list[Row], rounds: int) -> str:
     lines = f"""# DeepLabv3+ beside segmentation_models.pytorch: time and memory
 
 Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}, {versions},
-two threads, {rounds} interleaved rounds.
+two threads, {rounds} interleaved rounds with each of {BUILDS} builds.
 
 Same timm backbone, output stride 16, rates {RATES}, separable, one 3x3 convolution at stride 4,
 {CLASSES} classes; `eval` is a forward pass of {EVAL}, `train` forward and backward of {TRAIN}.
@@ -151,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "backbones", nargs="*", default=BACKBONES, help="default: all four; the table needs all"
     )
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=8, help="with each build of the models")
     options = parser.parse_args(arguments)
     torch.set_num_threads(2)
     rows = [row for name in options.backbones for row in compare(name, options.rounds)]

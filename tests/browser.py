@@ -77,7 +77,11 @@ def jupyterlab(folder: Path, learners_settings: bool = True) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/lab/tree/{{}}?reset&token={token}"
     finally:
         server.terminate()  # it ends its kernels first
-        server.wait(30)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:  # seen once, on a machine with much else to do
+            server.kill()  # its kernels notice and end, too
+            server.wait()
 
 
 def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90) -> None:
