@@ -102,8 +102,8 @@ Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}, {versio
 
 Validation mIoU against training steps, from the same ImageNet {NAME}, output stride 16, rates {RATES}, AdamW
 with {LR} (head) and {BACKBONE_LR} (backbone), the same batches in the same order. Mean over seeds (range).
-The peer has two separable 3x3 convolutions, one behind ASPP and one in the decoder; "ours" has the latter only,
-the paper's decoder has both. Every measurement: deeplab_learning.csv.
+The peer has a separable 3x3 convolution behind ASPP and one in the decoder, "ours" only the latter, the paper
+two in the decoder. Every measurement: deeplab_learning.csv.
 
 """.splitlines()
     for data in dict.fromkeys(row["data"] for row in rows):
