@@ -118,9 +118,7 @@ def compare(name: str, rounds: int) -> list[Row]:
                 times[mode][label] += measured
     rows = []
     for mode, (_, images) in modes.items():
-        costs = {
-            label: cost.measure(models[label].train(mode == "train"), images) for label in ("peer", "ours")
-        }
+        costs = {label: cost.measure(models[label], images) for label in ("peer", "ours")}
         memory = {
             label: one.peak_bytes if mode == "eval" else one.activation_bytes for label, one in costs.items()
         }
