@@ -68,7 +68,7 @@ def lab(*options: str) -> None:
 
 
 def test(*options: str) -> None:
-    """Run everything that CI checks. Options go to pytest: tests/test_course.py -k python"""
+    """Run everything that CI checks. Options go to pytest: tests/authoring/test_course.py -k python"""
     install(TEST)
     for check, cure in (
         (["check"], "ruff found mistakes in the code; many are mended by: {ruff} check --fix"),

@@ -3,7 +3,7 @@
     python -m authoring.check [NOTEBOOK ...]      files, or 00, lab01, ...; default: all lessons and solutions
 
 Each check is a function from a notebook to sentences about what is wrong, each naming the cell.
-tests/test_notebooks.py runs them over the course, and over notebooks broken on purpose.
+tests/authoring/test_notebooks.py runs them over the course, and over notebooks broken on purpose.
 """
 
 import argparse

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .anatomy import Anatomy, dissect
 from .backbone import Backbone, ByStride
 from .heads import SegmentationNetwork, enlarge
+from .measure.anatomy import Anatomy, dissect
 from .vision import OutputStrideError
 
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}  # output stride -> atrous rates; the paper, section 4

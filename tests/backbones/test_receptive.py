@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from backbones import create_backbone
-from backbones.cost import receptive_field
-from backbones.receptive import ReceptiveField
+from backbones.measure.cost import receptive_field
+from backbones.measure.receptive import ReceptiveField
 
 IMAGE = torch.rand(1, 3, 64, 64)
 META = IMAGE.to("meta")

@@ -28,7 +28,7 @@ from backbones.weights import (
     trained_facts,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BUILDERS = {
     one.__name__: one
     for one in (

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from .backbone import Backbone
+from ..backbone import Backbone
 from .receptive import Following, ReceptiveField, seen, start, tensors
 
 ELSEWHERE = "elsewhere"  # the part of what runs in none of the parts

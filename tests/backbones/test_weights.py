@@ -16,8 +16,8 @@ from huggingface_hub import constants as hub
 from torch import Tensor
 
 from backbones import BackboneError, create_backbone, weights
-from backbones.cost import count_parameters
 from backbones.heads import ImageNetHead
+from backbones.measure.cost import count_parameters
 from backbones.weights import (
     BUNDLED,
     WeightsDamagedError,

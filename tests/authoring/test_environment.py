@@ -21,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PYTHONS = ("3.11", "3.12", "3.13")  # what the course promises and the workflow tests
 PLATFORMS = ("linux", "darwin", "win32")
 CONDA_NAMES = {"pytorch": "torch"}  # what conda-forge calls differently

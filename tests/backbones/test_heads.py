@@ -10,7 +10,6 @@ from torchvision.models.detection import FCOS
 
 from backbones import Backbone, BackboneError, Network, create_backbone
 from backbones.backbone import ByStride, StrideError
-from backbones.cost import count_parameters
 from backbones.heads import (
     ClassificationHead,
     Detector,
@@ -19,6 +18,7 @@ from backbones.heads import (
     SegmentationHead,
     SegmentationNetwork,
 )
+from backbones.measure.cost import count_parameters
 from backbones.vision import ImageError
 from backbones.weights import BUNDLED, WeightsMissingError, imagenet_weights
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from backbones import Backbone, Network, cost, create_backbone
 from backbones.backbone import ByStride
-from backbones.cost import CostError, count_parameters, ledger, measure, multiply_adds, total
 from backbones.heads import ClassificationHead, ImageNetHead
+from backbones.measure.cost import CostError, count_parameters, ledger, measure, multiply_adds, total
 
 
 def by_hand() -> nn.Module:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ..backbone import ByStride, Network
+from ..show.palette import STAYS, SWAPPED
 from . import cost
-from .backbone import ByStride, Network
-from .palette import STAYS, SWAPPED
 
 
 class Part(NamedTuple):

@@ -1,17 +1,8 @@
-"""Heads: what turns features into an answer.
-
-    Network(backbone, ClassificationHead(backbone.channels, 6))            # images => (B, 6)
-    SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7))  # images => (B, 7, H, W)
-    Detector(backbone, 7)                                                  # images => boxes, labels, scores
-
-The same backbone object can stand in all three. The last two are networks of their own kind because their
-answer is measured in pixels, and a head, which sees features only, does not know the size of the image.
-"""
+"""Boxes with classes: a neck that makes maps of several strides alike, and torchvision's FCOS on it."""
 
 import math
 from collections.abc import Sequence
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,94 +11,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from .backbone import Backbone, BackboneError, ByStride, Network
-from .weights import imagenet_weights
-
-
-class ClassificationHead(nn.Module):
-    """Global average pooling over the deepest map, then dropout and one linear layer.
-
-    Average pooling: Lin, Chen, Yan, Network in Network (2013), section 3.2.
-    """
-
-    def __init__(self, channels: ByStride, num_classes: int, dropout: float = 0.0):
-        """Args: channels, the backbone's `.channels`; num_classes, how many answers there are; dropout, the
-        share of pooled features that training sets to zero, 0 <= dropout < 1."""
-        super().__init__()
-        self.stride = max(channels)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(channels[self.stride], num_classes)
-
-    def forward(self, features: ByStride) -> Tensor:
-        """Args: features, {stride: (B, C, H, W)}. Returns: logits (B, num_classes)."""
-        pooled = features[self.stride].mean(dim=(2, 3))  # (B, C, H, W) => (B, C)
-        return self.classifier(self.dropout(pooled))
-
-
-class ImageNetHead(nn.Module):
-    """The head that EfficientNet-Lite was trained with on ImageNet: 1000 answers.
-
-    A 1x1 convolution widens the deepest map (`expand`), pooling averages it over all positions, and a linear
-    layer (`classifier`) gives one score a class. Source: Tan, Le, EfficientNet (2019), table 1, stage 9.
-    """
-
-    def __init__(self, name: str):
-        """Args: name, "tf_efficientnet_lite0", "..._lite1" or "..._lite2". Raises: see `imagenet_weights`."""
-        super().__init__()
-        whole = timm.create_model(name)
-        whole.load_state_dict(imagenet_weights(name))
-        self.expand = nn.Sequential(whole.conv_head, whole.bn2)  # timm's bn2 contains the ReLU6
-        self.classifier = whole.classifier
-
-    def forward(self, features: ByStride) -> Tensor:
-        """Args: features, {..., deepest stride: (B, C, H, W)}. Returns: logits (B, 1000)."""
-        maps = self.expand(features[max(features)])  # (B, C, H, W) => (B, 1280, H, W)
-        return self.classifier(maps.mean(dim=(2, 3)))  # => (B, 1280) => (B, 1000)
-
-
-class SegmentationHead(nn.Module):
-    """A linear classifier at every position: the classification head without its pooling.
-
-    With several strides each map is scored by itself; the scores of a coarser map are enlarged and added to
-    those of the next finer one, which knows better where things end. (32,), (32, 16) and (32, 16, 8) are
-    FCN-32s, FCN-16s and FCN-8s of Long, Shelhamer, Darrell, Fully Convolutional Networks (2015), section 4.2.
-    """
-
-    def __init__(self, channels: ByStride, num_classes: int, strides: Sequence[int] = ()):
-        """Args: channels, the backbone's `.channels`; num_classes, how many answers there are, the background
-        included; strides, the maps to score, by default only the deepest.
-        Raises: StrideError for a stride that the backbone does not have."""
-        super().__init__()
-        self.strides = tuple(sorted(strides or [max(channels)], reverse=True))
-        self.classifiers = nn.ModuleDict(
-            {str(stride): nn.Conv2d(channels[stride], num_classes, kernel_size=1) for stride in self.strides}
-        )
-
-    def forward(self, features: ByStride) -> Tensor:
-        """Args: features, {stride: (B, C, H/stride, W/stride)}.
-        Returns: logits (B, num_classes, H/finest, W/finest), for the finest of `.strides`."""
-        logits = None
-        for stride in self.strides:
-            scores = self.classifiers[str(stride)](features[stride])
-            logits = scores if logits is None else scores + enlarge(logits, scores.shape[-2:])
-        return logits
-
-
-class SegmentationNetwork(Network):
-    """A backbone and a head that scores the positions of a map, enlarged to the size of the image.
-
-    That step stands here, where the size is known, which may be odd: 513 pixels at stride 16 become 33
-    positions, and 33 * 16 is not 513.
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Args: images (B, 3, H, W), normalized. Returns: logits (B, num_classes, H, W)."""
-        return enlarge(super().forward(images), images.shape[-2:])
-
-
-def enlarge(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation, (B, C, h, w) => (B, C, *size)."""
-    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
+from ..backbone import Backbone, BackboneError, ByStride
 
 
 class FeaturePyramid(nn.Module):

@@ -1,0 +1,1 @@
+"""What a learner sees: figures, their colours, the quiz."""

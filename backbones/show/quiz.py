@@ -1,0 +1,85 @@
+"""What a learner operates in a notebook: the quiz. (Explorers are `ipywidgets.interact`, in the lessons.)"""
+
+import html
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+
+
+class QuizError(ValueError):
+    """A quiz file is not as it should be; the message names the question."""
+
+
+class Quiz:
+    """Questions with one right option each; every option, right or wrong, is answered with a reason.
+
+    With a kernel it is a form of buttons. Without one (GitHub, print) it is the questions as text, with the
+    answers folded away below each.
+    """
+
+    def __init__(self, path: str | Path):
+        """Args: path of a TOML file of [[question]]s, each with a `text` and [[question.option]]s, each of
+        those with `text`, `why` and, one in each question, `right = true`.
+
+        Raises: QuizError for a question without exactly one right option or an option without a reason.
+        """
+        self.questions = tomllib.loads(Path(path).read_text(encoding="utf-8"))["question"]
+        for question in self.questions:
+            options = question.get("option", [])
+            if sum(option.get("right", False) for option in options) != 1:
+                raise QuizError(f"{path}: needs exactly one right option: {question['text']!r}")
+            if not all(option.get("why") for option in options):
+                raise QuizError(f"{path}: every option needs a `why`: {question['text']!r}")
+
+    def form(self) -> widgets.VBox:
+        """The live quiz."""
+        return widgets.VBox([_form(number, q) for number, q in enumerate(self.questions, 1)])
+
+    def __repr__(self) -> str:
+        blocks = []
+        for number, question in enumerate(self.questions, 1):
+            options = [
+                f"   {letter}) {o['text']}" for letter, o in zip("abcdef", question["option"], strict=False)
+            ]
+            blocks.append("\n".join([f"{number}. {question['text']}", *options]))
+        return "\n\n".join(blocks)
+
+    def _repr_html_(self) -> str:
+        return "".join(_static(number, question) for number, question in enumerate(self.questions, 1))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        live = self.form()._repr_mimebundle_()
+        return live | {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+
+def _static(number: int, question: dict[str, Any]) -> str:
+    options = "".join(f"<li>{html.escape(o['text'])}</li>" for o in question["option"])
+    reasons = "".join(
+        f"<li>{'<b>Right.</b>' if o.get('right') else 'No.'} {html.escape(o['why'])}</li>"
+        for o in question["option"]
+    )
+    return (
+        f"<p><b>{number}. {html.escape(question['text'])}</b></p><ol type='a'>{options}</ol>"
+        f"<details><summary>Answers to question {number}</summary><ol type='a'>{reasons}</ol></details>"
+    )
+
+
+def _form(number: int, question: dict[str, Any]) -> widgets.VBox:
+    reason = widgets.HTML()
+
+    def answer(option: dict[str, Any]) -> None:
+        verdict = "✔ Right." if option.get("right") else "✘ Not quite."
+        reason.value = f"<b>{verdict}</b> {html.escape(option['why'])}"
+
+    rows = []
+    for letter, option in zip("abcdef", question["option"], strict=False):
+        # The text stands beside the button, because a button's own label does not wrap.
+        button = widgets.Button(
+            description=letter, tooltip=option["text"], layout=widgets.Layout(width="3em", flex="none")
+        )
+        button.on_click(lambda _, option=option: answer(option))
+        rows.append(widgets.HBox([button, widgets.HTML(html.escape(option["text"]))]))
+    title = widgets.HTML(f"<b>{number}. {html.escape(question['text'])}</b>")
+    return widgets.VBox([title, *rows, reason], layout=widgets.Layout(margin="0 0 1em 0"))
