@@ -132,7 +132,9 @@ def test_importing_the_contract_is_cheap_and_needs_no_network():
 
     The process is cut off from the network, as all that tests start (see conftest.py).
     """
-    program = "import sys, json, backbones.measure.cost, backbones.heads; print(json.dumps(sorted(sys.modules)))"
+    program = (
+        "import sys, json, backbones.measure.cost, backbones.heads\nprint(json.dumps(sorted(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
