@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from backbones import Backbone, DeepLabV3Plus, Network, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
-from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork, enlarge
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task, evaluate, fit
 from backbones.weights import CHECKPOINTS, CHECKSUMS, TRAINED, WeightsMissingError
 
@@ -67,20 +67,20 @@ class SegmentationAndPresence(Segmentation):
     out, like the auxiliary classifiers of Szegedy et al., Going Deeper with Convolutions (2015), section 5.
     """
 
-    def __init__(self, network: SegmentationNetwork, num_classes: int, **options: float | bool):
+    def __init__(self, network: Network, num_classes: int, **options: float | bool):
         super().__init__(network, num_classes, **options)
         self.presence = ClassificationHead(network.backbone.channels, num_classes - 1)  # no background
 
     def training_step(self, batch: SceneBatch, batch_index: int) -> Tensor:
         features = self.network.backbone(batch.image)
-        masks = enlarge(self.network.head(features), batch.image.shape[-2:])
+        masks = self.network.head(features)
         present = self.presence(features)
         return self.loss(masks, batch.mask) + F.binary_cross_entropy_with_logits(present, batch.presence)
 
 
 def segmentation(backbone: Backbone) -> Task:
     """FCN-8s; the backbone learns, too."""
-    network = SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7, strides=(8, 16, 32)))
+    network = Network(backbone, SegmentationHead(backbone.channels, 7, strides=(8, 16, 32)))
     return SegmentationAndPresence(network, 7, lr=4e-3, backbone_lr=2e-3, falling_rate=True)
 
 
@@ -103,7 +103,7 @@ def deeplab(backbone: Backbone) -> Task:
 
 RECIPES = {
     "scenes_segmentation": Recipe(
-        "SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7, strides=(8, 16, 32)))",
+        "Network(backbone, SegmentationHead(backbone.channels, 7, strides=(8, 16, 32)))",
         segmentation,
         scenes=12_000,
         metric="test_miou",

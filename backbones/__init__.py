@@ -5,7 +5,16 @@ import os
 import torch
 
 from . import vision  # registers timm's models
-from .backbone import Backbone, BackboneError, Network, backbone_names, create_backbone, register
+from .backbone import (
+    Backbone,
+    BackboneError,
+    Features,
+    Network,
+    backbone_names,
+    check_backbone,
+    create_backbone,
+    register,
+)
 from .deeplab import DeepLabV3, DeepLabV3Plus
 
 __all__ = [
@@ -13,8 +22,10 @@ __all__ = [
     "BackboneError",
     "DeepLabV3",
     "DeepLabV3Plus",
+    "Features",
     "Network",
     "backbone_names",
+    "check_backbone",
     "create_backbone",
     "register",
     "vision",

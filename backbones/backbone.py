@@ -3,18 +3,27 @@
     backbone = create_backbone("resnet101", output_stride=16)
     backbone.channels            # {2: 64, 4: 256, 8: 512, 16: 2048}      stride -> channels
     features = backbone(images)  # {2: (B, 64, H/2, W/2), ..., 16: (B, 2048, H/16, W/16)}
+    features.size                # (H, W), of the images
     network = Network(backbone, head)
-    network.backbone, network.head
+    network(images)              # head(backbone(images)), to the letter, for every network of the course
 
-Swap the backbone and the task stays, swap the head and the task changes. Image backbones live in
-`vision.py`; backbones for text and graphs join the same registry with the lessons that need them.
+Swap the backbone and the task stays, swap the head and the task changes. Channels are dimension 1 everywhere:
+pixels (B, C, H, W), tokens (B, C, T), nodes (N, C); tokens and nodes stand at stride 1. So one head gives an
+answer at every position of any of them (`heads/positions.py`).
+
+Image backbones live in `vision.py`. Your own joins them by `register`; `check_backbone` says whether it keeps
+the contract.
 """
 
+import copy
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 
 class BackboneError(ValueError):
@@ -31,18 +40,104 @@ class StrideError(BackboneError, KeyError):
     __str__ = Exception.__str__  # KeyError would print the sentence in quotes
 
 
+class BatchError(BackboneError):
+    """Too few numbers for batch norm to learn from."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "one position of one image is too little for batch norm. Use more images per batch (a last one "
+            "alone is left out by DataLoader(drop_last=True)), larger images, or freeze_backbone=True in a task "
+            "(.eval() elsewhere), which trains no batch norm"
+        )
+
+    @staticmethod
+    def is_meant_by(error: ValueError) -> bool:
+        """Whether this is how torch's batch norm refuses."""
+        return "more than 1 value per channel" in str(error)
+
+
 class ByStride(dict[int, Any]):
     """A dictionary from stride to feature map (or to channels) that explains a missing stride."""
 
     def __missing__(self, stride: int) -> Any:
+        if not self:
+            raise StrideError(f"no feature map at stride {stride}: there are no feature maps at all")
         raise StrideError(
             f"no feature map at stride {stride}: this backbone was built with output_stride={max(self)} and "
-            f"has strides {', '.join(map(str, sorted(self)))}; see create_backbone(..., output_stride=...)"
+            f"has strides {', '.join(map(str, sorted(self)))}; choose one of these, or where the model can "
+            "be dilated another create_backbone(..., output_stride=...)"
         )
 
 
+class Features(ByStride):
+    """What a backbone gives: feature maps by stride, and what a head may need to know of their input.
+
+    Attributes:
+        size: of the input without batch and channels: (H, W) of images, (T,) of tokens, (N,) of nodes.
+        mask: bool (B, *size), which positions of the input are real and not padding; None: all of them.
+    """
+
+    def __init__(self, maps: Mapping[int, Tensor], size: Sequence[int], mask: Tensor | None = None):
+        """
+        Args:
+            maps: stride -> (B, C, *size / stride).
+            size: see above; `images.shape[-2:]` for images.
+            mask: see above.
+        """
+        super().__init__(maps)
+        self.size = tuple(size)
+        self.mask = mask
+
+    def mask_at(self, stride: int) -> Tensor | None:
+        """Which positions of the map at this stride are real.
+
+        Args:
+            stride: of a map that is there.
+        Returns:
+            bool (B, *size of the map), or None if all are.
+        """
+        if self.mask is None:
+            return None
+        shape = self[stride].shape[2:]
+        return F.interpolate(self.mask[:, None].float(), size=shape, mode="nearest")[:, 0] > 0
+
+
+def expect_features(features: Any) -> None:
+    """Raise BackboneError, with the remedy, where a head is given something that knows nothing of its input."""
+    if not isinstance(features, Features):
+        raise BackboneError(
+            f"a head was given a {type(features).__name__}, which does not say how large the input was: let "
+            "the backbone return Features(maps, size=images.shape[-2:])"
+        )
+
+
+# torch.export and torch.compile take results apart and put them together again: this tells them how.
+def _flatten(features: Features) -> tuple[list, tuple]:
+    return [*features.values(), features.mask, features.size], tuple(features)
+
+
+def _flatten_with_keys(features: Features) -> tuple[list, tuple]:
+    values, strides = _flatten(features)
+    keys = [*map(pytree.MappingKey, strides), pytree.GetAttrKey("mask"), pytree.GetAttrKey("size")]
+    return list(zip(keys, values, strict=True)), strides
+
+
+def _unflatten(values: Any, strides: tuple) -> Features:
+    *maps, mask, size = values
+    return Features(dict(zip(strides, maps, strict=True)), size, mask)
+
+
+pytree.register_pytree_node(
+    Features,
+    _flatten,
+    _unflatten,
+    serialized_type_name="backbones.Features",
+    flatten_with_keys_fn=_flatten_with_keys,
+)
+
+
 class Backbone(nn.Module):
-    """What every backbone promises: a name, the width of its features, and `forward(raw input) -> features`.
+    """What every backbone promises: a name, the width of its features, and `forward(raw input) -> Features`.
 
     Attributes:
         name: the name it was created by; timm's name where timm has the model.
@@ -60,19 +155,35 @@ class Network(nn.Module):
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module):
+        """
+        Args:
+            backbone: gives `Features`.
+            head: takes them.
+        """
         super().__init__()
         self.backbone = backbone
         self.head = head
 
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.head(self.backbone(*inputs))
+    def forward(self, *inputs: Any) -> Any:
+        """What the head says of the backbone's features of these inputs."""
+        try:
+            return self.head(self.backbone(*inputs))
+        except ValueError as error:
+            if BatchError.is_meant_by(error):
+                raise BatchError from error
+            raise
 
 
 _builders: dict[str, Callable[..., Backbone]] = {}
 
 
 def register(name: str, build: Callable[..., Backbone]) -> None:
-    """Make `create_backbone(name, ...)` call `build(...)`: this is how you bring your own backbone."""
+    """Make `create_backbone(name, ...)` call `build(...)`: this is how you bring your own backbone.
+
+    Args:
+        name: what learners will call it.
+        build: takes `weights` and other keyword arguments, returns the backbone.
+    """
     _builders[name] = build
 
 
@@ -81,23 +192,145 @@ def backbone_names() -> list[str]:
     return sorted(_builders)
 
 
-def create_backbone(name: str, weights: str | None = None, **options: Any) -> Backbone:
+def create_backbone(name: str, weights: Any = None, **options: Any) -> Backbone:
     """Build a backbone by name.
 
     Args:
         name: for images any of timm's names, such as "resnet50", "xception65", "mobilenetv2_100",
-            "tf_efficientnet_lite0".
+            "tf_efficientnet_lite0"; also with the tag of timm's weights, "resnet50.a1_in1k".
         weights: None for random weights; "imagenet" for ImageNet weights that came with the course; the path
             of a file; or, with a network, "timm" or "timm:TAG" to download timm's (see `weights.py`).
         options: passed on. Image backbones take `output_stride`: 32 (default), 16 or 8. With 16 or 8 the last
             stages keep their resolution and are dilated instead, with the same parameters.
+    Returns:
+        The backbone, in training mode as every new module of torch.
     Raises:
         UnknownBackboneError: listing the nearest known names.
         BackboneError: its subclasses say what else was wrong: output stride, weights, weight file.
     """
-    if name not in _builders:
-        bare = name.lower().partition(".")[0]  # timm also writes "resnet50.a1_in1k": a model and its weights
-        near = difflib.get_close_matches(bare, _builders, n=4, cutoff=0.5)
+    if not isinstance(name, str):
+        raise UnknownBackboneError(
+            f'a backbone is called by its name, a text such as "resnet50", not {name!r}'
+        )
+    bare, _, tag = name.partition(".")  # timm also writes "resnet50.a1_in1k": a model and its weights
+    if name in _builders:
+        return _builders[name](weights=weights, **options)
+    if bare not in _builders:
+        near = difflib.get_close_matches(bare.lower(), _builders, n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "backbones.backbone_names() lists all names."
         raise UnknownBackboneError(f"there is no backbone called {name!r}; {hint}")
-    return _builders[name](weights=weights, **options)
+    return _builders[bare](weights=weights, tag=tag, **options)
+
+
+def check_backbone(backbone: nn.Module, *inputs: Any) -> list[str]:
+    """Say in sentences where a backbone does not keep the contract; nothing said, nothing wrong.
+
+        check_backbone(mine)                                   # an image backbone, tried at two sizes
+        check_backbone(mine, tokens, lengths)                  # any other, with inputs of its own
+
+    The backbone itself is left alone: a copy of it runs, in eval mode and without gradients.
+
+    Args:
+        backbone: any module.
+        inputs: what its `forward` takes: first images (B, 3, H, W), tokens (B, T) or nodes (N, F). Without:
+            images of the size that it says it is for (`image_size`) or else of 128 x 128 pixels, and some of
+            a size that is no multiple of anything, which it may refuse by a BackboneError.
+    Returns:
+        One sentence for each fault.
+    """
+    faults = list(_promise_faults(backbone))
+    if faults:
+        return faults
+    twin = copy.deepcopy(backbone).eval()
+    if inputs:
+        return list(_feature_faults(twin, inputs))
+    device = next((tensor.device for tensor in [*twin.parameters(), *twin.buffers()]), torch.device("cpu"))
+    draw = torch.rand if device.type != "meta" else torch.empty
+    height, width = getattr(backbone, "image_size", (128, 128))
+    faults += _feature_faults(twin, (draw(2, 3, height, width, device=device),))
+    faults += _feature_faults(twin, (draw(1, 3, 97, 131, device=device),), may_refuse=True)
+    return faults
+
+
+def _promise_faults(backbone: nn.Module) -> Iterator[str]:
+    """What is wrong before anything runs."""
+    if not isinstance(getattr(backbone, "name", None), str):
+        yield "it has no .name: set self.name to a text"
+    channels = getattr(backbone, "channels", None)
+    if not isinstance(channels, Mapping) or not channels:
+        yield "it has no .channels: set self.channels = ByStride({stride: number of channels, ...})"
+        return
+    for stride, width in channels.items():
+        if not (isinstance(stride, int) and isinstance(width, int) and stride > 0 and width > 0):
+            yield f".channels says {stride!r}: {width!r}; both have to be whole numbers above 0"
+    if not isinstance(channels, ByStride):
+        yield ".channels is a plain dictionary: make it a ByStride, which explains a missing stride"
+
+
+def _feature_faults(backbone: nn.Module, inputs: tuple, may_refuse: bool = False) -> Iterator[str]:
+    """What is wrong with the features of these inputs."""
+    first = inputs[0]
+    given = f"for an input of shape {tuple(first.shape)}"
+    before = first.clone()
+    try:
+        with torch.no_grad():
+            features = backbone(*inputs)
+    except BackboneError as error:
+        if not may_refuse:
+            yield f"it refuses an input of shape {tuple(first.shape)}: {error}"
+        return
+    except Exception as error:
+        what = f"{type(error).__name__} ({str(error)[:100]})"
+        yield f"{given} it raises {what}; refuse by a BackboneError that says why"
+        return
+    if first.device.type != "meta" and not torch.equal(before, first):
+        yield f"{given} it changes the input in place: compute with a copy"
+    if not isinstance(features, Features):
+        yield f"{given} it returns {type(features).__name__}: return Features(maps, size=...)"
+        return
+    # Tokens (B, T) are whole numbers with a batch in front, nodes (N, F) have none.
+    size = (
+        first.shape[2:]
+        if first.ndim > 2
+        else first.shape[:1]
+        if first.is_floating_point()
+        else first.shape[1:]
+    )
+    if features.size != tuple(size):
+        yield f"{given} features.size is {features.size}, but the input's is {tuple(size)}"
+        return
+    if set(features) != set(backbone.channels):
+        yield f"{given} it returns strides {sorted(features)}, but .channels says {sorted(backbone.channels)}"
+        return
+    for stride, maps in features.items():
+        yield from (
+            f"{given} {fault}" for fault in map_faults(stride, maps, backbone.channels[stride], features.size)
+        )
+        if maps.device.type != "meta" and not maps.isfinite().all():
+            yield f"{given} the map at stride {stride} holds numbers that are not finite"
+
+
+def map_faults(stride: int, maps: Tensor, channels: int, size: tuple[int, ...]) -> list[str]:
+    """Whether a feature map has as many channels and positions as its stride says.
+
+    Args:
+        stride: pixels (tokens, nodes) for each position.
+        maps: (B, channels, *positions), or nodes (N, channels).
+        channels: how many there should be.
+        size: of the input, without batch and channels.
+    Returns:
+        Parts of sentences, none for a sound map. Positions may be rounded up or down.
+    """
+    positions = tuple(maps.shape[2:]) if maps.ndim > 2 else tuple(maps.shape[:1])
+    faults = []
+    if maps.shape[1] != channels:
+        faults.append(f"the map at stride {stride} has {maps.shape[1]} channels, but {channels} are declared")
+    if len(positions) != len(size) or any(
+        not side // stride <= there <= -(-side // stride) for there, side in zip(positions, size, strict=True)
+    ):
+        says = " x ".join(f"{side / stride:g}" for side in size)
+        faults.append(
+            f"the map at stride {stride} has {' x '.join(map(str, positions))} positions, "
+            f"its stride says {says}"
+        )
+    return faults

@@ -15,17 +15,19 @@ Convolution for Semantic Image Segmentation (2018), arXiv 1802.02611, "the paper
 """
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, ByStride
-from .heads import SegmentationNetwork, enlarge
-from .measure.anatomy import Anatomy, dissect
-from .vision import OutputStrideError
+from .backbone import Backbone, BatchError, ByStride, Features, Network
+from .heads import at_input_size, enlarge
+from .trial import OutputStrideError, output_strides
+from .vision import ImageBackbone
+
+if TYPE_CHECKING:
+    from .measure.anatomy import Anatomy
 
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}  # output stride -> atrous rates; the paper, section 4
 
@@ -33,9 +35,16 @@ RATES = {16: (6, 12, 18), 8: (12, 24, 36)}  # output stride -> atrous rates; the
 def conv_bn_relu(
     inputs: int, outputs: int, kernel_size: int, rate: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    """Convolution, batch norm, ReLU; (B, inputs, H, W) => (B, outputs, H, W).
+    """Convolution, batch norm, ReLU; (B, inputs, H, W) => (B, outputs, H, W). The padding keeps the size.
 
-    Neighboring taps of the kernel are `rate` positions apart. The padding keeps the size.
+        y[i] = sum over k of x[i + rate * k] w[k]          atrous convolution, the paper's equation 1
+
+    Args:
+        inputs: channels of x.
+        outputs: channels of y.
+        kernel_size: taps of the kernel in each direction, an odd number.
+        rate: positions between neighboring taps; 1 is ordinary convolution.
+        groups: parts of the channels that do not see each other; `inputs` of them is depthwise.
     """
     padding = rate * (kernel_size // 2)
     convolution = nn.Conv2d(
@@ -89,8 +98,14 @@ class ASPP(nn.Module):
     def __init__(
         self, inputs: int, width: int, rates: Sequence[int], separable: bool = True, dropout: float = 0.1
     ):
-        """Args: inputs, channels of the map; width, channels of each branch and of the result; rates, in
-        positions of the map, may be empty; separable, see `conv3x3`; dropout, of the result."""
+        """
+        Args:
+            inputs: channels of the map.
+            width: channels of each branch and of the result.
+            rates: in positions of the map; may be empty.
+            separable: see `conv3x3`.
+            dropout: of the result, in training.
+        """
         super().__init__()
         self.branches = nn.ModuleList(
             [
@@ -103,7 +118,9 @@ class ASPP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) => (B, width, H, W)."""
+        """(B, inputs, H, W) => (B, width, H, W). Training on one position of one image raises BatchError."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            raise BatchError
         x = torch.cat([branch(x) for branch in self.branches], dim=1)  # => (B, 5 * width, H, W)
         return self.dropout(self.project(x))  # => (B, width, H, W)
 
@@ -117,9 +134,14 @@ class Decoder(nn.Module):
     def __init__(
         self, low_level_channels: int, width: int, low_level_width: int, convs: int, separable: bool = True
     ):
-        """Args: low_level_channels, of the backbone's map; width, channels of ASPP's result and of ours;
-        low_level_width, channels to which the low-level features are reduced, lest they outweigh ASPP's;
-        convs, how many 3x3 convolutions; separable, see `conv3x3`."""
+        """
+        Args:
+            low_level_channels: of the backbone's map.
+            width: channels of ASPP's result and of the decoder's.
+            low_level_width: channels to which the low-level features are reduced, lest they outweigh ASPP's.
+            convs: how many 3x3 convolutions.
+            separable: see `conv3x3`.
+        """
         super().__init__()
         self.reduce = conv_bn_relu(low_level_channels, low_level_width, 1)
         inputs = [width + low_level_width] + [width] * (convs - 1)
@@ -157,14 +179,28 @@ class DeepLabHead(nn.Module):
         """
         Args:
             channels: the backbone's `.channels`.
-            num_classes, rates, separable, decoder_convs: see `DeepLabV3Plus`.
+            num_classes: how many answers a pixel has.
+            rates: of ASPP.
+            separable: see `conv3x3`.
+            decoder_convs: 3x3 convolutions of the decoder; 0 for none, as in DeepLabv3.
             width: channels of ASPP and decoder.
-            low_level_stride, low_level_width: where the decoder taps the backbone, and to how many channels
-                it reduces what it finds; the paper's table 1 tries 8 to 64.
+            low_level_stride: where the decoder taps the backbone.
+            low_level_width: to how many channels it reduces what it finds; the paper's table 1 tries 8 to 64.
             dropout: after ASPP, in training.
-        Raises: StrideError, the backbone has no map at `low_level_stride`.
+        Raises:
+            StrideError: the backbone has no map at `low_level_stride`.
         """
         super().__init__()
+        self.options = (
+            num_classes,
+            rates,
+            separable,
+            decoder_convs,
+            width,
+            low_level_stride,
+            low_level_width,
+            dropout,
+        )
         self.stride, self.low_level_stride, self.rates = max(channels), low_level_stride, tuple(rates)
         self.aspp = ASPP(channels[self.stride], width, rates, separable, dropout)
         self.decoder = None
@@ -173,13 +209,16 @@ class DeepLabHead(nn.Module):
             self.decoder = Decoder(low_level, width, low_level_width, decoder_convs, separable)
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
-    def forward(self, features: ByStride) -> Tensor:
-        """{stride: (B, C, H/stride, W/stride)} => logits (B, num_classes, H/4, W/4); without a decoder at the
-        deepest stride."""
-        x = self.aspp(features[self.stride])
+    def forward(self, features: Features) -> Tensor:
+        """{stride: (B, C, H/stride, W/stride)} => logits (B, num_classes, H, W)."""
+        x = self.aspp(features[self.stride])  # => (B, width, H/16, W/16)
         if self.decoder is not None:
-            x = self.decoder(x, features[self.low_level_stride])
-        return self.classifier(x)
+            x = self.decoder(x, features[self.low_level_stride])  # => (B, width, H/4, W/4)
+        return at_input_size(self.classifier(x), features)  # => (B, num_classes, H, W)
+
+    def for_channels(self, channels: ByStride) -> "DeepLabHead":
+        """The same head, new, for a backbone of other widths."""
+        return DeepLabHead(channels, *self.options)
 
     def parts(self) -> dict[str, str]:
         """The submodules that do the work, in order: dotted name -> what the paper calls it."""
@@ -192,7 +231,7 @@ class DeepLabHead(nn.Module):
         return {**parts, "classifier": "classifier 1x1"}
 
 
-class DeepLabV3(SegmentationNetwork):
+class DeepLabV3(Network):
     """DeepLabv3: a backbone, ASPP, a classifier. Its coarse answer is enlarged to the size of the image.
 
     Chen, Papandreou, Schroff, Adam, Rethinking Atrous Convolution (2017), arXiv 1706.05587. With `rates=()`
@@ -208,38 +247,48 @@ class DeepLabV3(SegmentationNetwork):
         num_classes: int,
         *,
         separable: bool = False,
-        decoder_convs: int = 0,
         rates: Sequence[int] | None = None,
         **options: Any,
     ):
-        """Args and errors: see `DeepLabV3Plus`. Dense and without a decoder by default, as published."""
-        if num_classes < 1:
-            raise ValueError(f"num_classes={num_classes}: take 1 or more")
-        stride = max(backbone.channels)
-        if rates is None and stride not in RATES:
-            raise OutputStrideError(
-                f"DeepLab has atrous rates for output strides 16 and 8, and {backbone.name} was built with "
-                f"{stride}: use create_backbone({backbone.name!r}, output_stride=16), or give rates=(...)"
-            )
-        options |= {"rates": tuple(RATES[stride] if rates is None else rates), "separable": separable}
-        self.build_head = partial(
-            DeepLabHead, num_classes=num_classes, decoder_convs=decoder_convs, **options
-        )
-        super().__init__(backbone, self.build_head(backbone.channels))
+        """
+        Args:
+            backbone: with its deepest map at stride 16 or 8.
+            num_classes: how many answers a pixel has.
+            separable: whether ASPP's 3x3 convolutions are separable or, as published, dense.
+            rates: of ASPP; by default (6, 12, 18) at output stride 16 and (12, 24, 36) at 8.
+            options: `width` and `dropout`, see `DeepLabHead`.
+        Raises:
+            OutputStrideError: the deepest map is at another stride than 16 or 8, and no rates are given.
+            ValueError: no classes.
+        """
+        rates = _rates(backbone, rates)
+        head = DeepLabHead(backbone.channels, _positive(num_classes), rates, separable, 0, **options)
+        super().__init__(backbone, head)
 
-    def anatomy(self, height: int = 513, width: int | None = None) -> Anatomy:
-        """The parts, with shapes and costs for one image of height x width pixels; 513x513 is the paper's."""
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), normalized, of any size => logits (B, num_classes, H, W)."""
+        return self.head(self.backbone(images))
+
+    def anatomy(self, height: int = 513, width: int | None = None) -> "Anatomy":
+        """The parts, with shapes and costs for one image.
+
+        Args:
+            height: of the image in pixels; 513 is the paper's.
+            width: the same as the height if it is not given.
+        """
+        from .measure.anatomy import dissect  # here, because a model that nobody takes apart needs no meter
+
         with torch.device("meta"):
-            wider = self.build_head(ByStride({s: 2 * c for s, c in self.backbone.channels.items()}))
+            wider = self.head.for_channels(ByStride({s: 2 * c for s, c in self.backbone.channels.items()}))
         parts = {f"head.{name}": title for name, title in self.head.parts().items()}
         return dissect(self, parts, wider, (height, width or height))
 
 
-class DeepLabV3Plus(DeepLabV3):
-    """DeepLabv3+: DeepLabv3 and a decoder, on any image backbone.
+class DeepLabV3Plus(Network):
+    """DeepLabv3+: DeepLabv3 and a decoder, on any image backbone. A batch of one can be trained on, see
+    `ImagePooling`."""
 
-    Images may have any size. A batch of one can be trained on, see `ImagePooling`.
-    """
+    head: DeepLabHead
 
     def __init__(
         self,
@@ -249,6 +298,7 @@ class DeepLabV3Plus(DeepLabV3):
         separable: bool = True,
         decoder_convs: int = 2,
         rates: Sequence[int] | None = None,
+        low_level_stride: int = 4,
         **options: Any,
     ):
         """
@@ -258,7 +308,8 @@ class DeepLabV3Plus(DeepLabV3):
             separable: whether 3x3 convolutions of ASPP and decoder are separable (the paper's best) or dense.
             decoder_convs: 3x3 convolutions of the decoder; the paper's table 2 tries one, two and three.
             rates: of ASPP; by default (6, 12, 18) at output stride 16 and (12, 24, 36) at 8.
-            options: see `DeepLabHead`.
+            low_level_stride: where the decoder taps the backbone.
+            options: `width`, `low_level_width` and `dropout`, see `DeepLabHead`.
         Raises:
             StrideError: the backbone has no map at the stride that the decoder taps.
             OutputStrideError: its deepest map is at another stride than 16 or 8, and no rates are given.
@@ -266,5 +317,48 @@ class DeepLabV3Plus(DeepLabV3):
         """
         if decoder_convs < 1:
             raise ValueError(f"decoder_convs={decoder_convs}: take 1 or more. DeepLabV3 has no decoder")
-        options |= {"separable": separable, "decoder_convs": decoder_convs, "rates": rates}
-        super().__init__(backbone, num_classes, **options)
+        backbone.channels[low_level_stride]  # says what is wrong before the rates are looked at
+        head = DeepLabHead(
+            backbone.channels,
+            _positive(num_classes),
+            _rates(backbone, rates),
+            separable,
+            decoder_convs,
+            low_level_stride=low_level_stride,
+            **options,
+        )
+        super().__init__(backbone, head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W), normalized, of any size => logits (B, num_classes, H, W)."""
+        return self.head(self.backbone(images))
+
+    anatomy = DeepLabV3.anatomy
+
+
+def _positive(num_classes: int) -> int:
+    if num_classes < 1:
+        raise ValueError(f"num_classes={num_classes}: take 1 or more")
+    return num_classes
+
+
+def _rates(backbone: Backbone, rates: Sequence[int] | None) -> tuple[int, ...]:
+    """The rates that were given, or the paper's for the backbone's output stride."""
+    stride = max(backbone.channels)
+    if rates is not None:
+        return tuple(rates)
+    if stride in RATES:
+        return RATES[stride]
+    advice = "give rates=(...), in positions of that map, or choose another backbone, such as resnet50"
+    if isinstance(backbone, ImageBackbone):
+        possible = [other for other in RATES if other in output_strides(backbone.name)]
+        if possible:
+            advice = (
+                f"use create_backbone({backbone.name!r}, output_stride={possible[0]}), or give rates=(...)"
+            )
+        else:
+            advice = f"its layers cannot be dilated: {advice}"
+    raise OutputStrideError(
+        f"DeepLab has atrous rates for output strides 16 and 8, and {backbone.name} was built with {stride}: "
+        f"{advice}"
+    )

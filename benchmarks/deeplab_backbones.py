@@ -32,7 +32,6 @@ from backbones import Backbone, DeepLabV3Plus, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
 from backbones.deeplab import DeepLabHead
-from backbones.heads import enlarge
 from backbones.tasks import IGNORE, rate_factor
 
 RESULTS = Path(__file__).parents[1] / "notebooks" / "measured" / "deeplab"
@@ -108,7 +107,7 @@ def learn_heads(backbone: Backbone, batches: Iterator[SceneBatch], steps: int, d
         with torch.no_grad():
             features = backbone(batch.image.to(device))
         masks = batch.mask.to(device)
-        logits = [enlarge(head(features), masks.shape[-2:]) for head in learners]
+        logits = [head(features) for head in learners]
         step(sum(F.cross_entropy(one, masks) for one in logits))
     return heads
 
@@ -121,7 +120,7 @@ def answers(backbone: Backbone, heads: Heads, scenes: Scenes, device: str) -> di
     for one in scenes.test_dataloader():
         features = backbone(one.image.to(device))
         for which, head in heads.items():
-            logits = enlarge(head.to(device).eval()(features), one.mask.shape[-2:])
+            logits = head.to(device).eval()(features)
             said[which].append(logits.argmax(1).cpu())
     return {which: torch.cat(parts) for which, parts in said.items()}
 

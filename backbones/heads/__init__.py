@@ -1,25 +1,27 @@
 """Heads: what turns features into an answer.
 
     pooled.py       one answer for the whole input    ClassificationHead(backbone.channels, 6)
-    positions.py    one answer at every position      SegmentationHead(backbone.channels, 7)
-    detection.py    boxes with classes                Detector(backbone, 7)
+    positions.py    one answer at every position      PositionHead(backbone.channels, 7)
+    detection.py    boxes with classes                DetectionHead(backbone.channels, 7)
 
-The same backbone object can stand in all three. ImageNet's own head lies beside the backbones it was trained
-with, in `vision.py`.
+The same backbone object can stand in all three: `Network(backbone, head)`. ImageNet's own head lies beside
+the backbones that it was trained with, in `vision.py`.
 """
 
 from ..vision import ImageNetHead
-from .detection import Detector, FeaturePyramid, check_targets
+from .detection import DetectionHead, Detector, FeaturePyramid, check_targets
 from .pooled import ClassificationHead
-from .positions import SegmentationHead, SegmentationNetwork, enlarge
+from .positions import PositionHead, SegmentationHead, at_input_size, enlarge
 
 __all__ = [
     "ClassificationHead",
+    "DetectionHead",
     "Detector",
     "FeaturePyramid",
     "ImageNetHead",
+    "PositionHead",
     "SegmentationHead",
-    "SegmentationNetwork",
+    "at_input_size",
     "check_targets",
     "enlarge",
 ]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..backbone import ByStride
+from ..backbone import ByStride, Features
 
 
 class ClassificationHead(nn.Module):
@@ -12,14 +12,33 @@ class ClassificationHead(nn.Module):
     """
 
     def __init__(self, channels: ByStride, num_classes: int, dropout: float = 0.0):
-        """Args: channels, the backbone's `.channels`; num_classes, how many answers there are; dropout, the
-        share of pooled features that training sets to zero, 0 <= dropout < 1."""
+        """
+        Args:
+            channels: the backbone's `.channels`.
+            num_classes: how many answers there are.
+            dropout: the share of pooled features that training sets to zero, 0 <= dropout < 1.
+        """
         super().__init__()
         self.stride = max(channels)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels[self.stride], num_classes)
 
-    def forward(self, features: ByStride) -> Tensor:
-        """Args: features, {stride: (B, C, H, W)}. Returns: logits (B, num_classes)."""
-        pooled = features[self.stride].mean(dim=(2, 3))  # (B, C, H, W) => (B, C)
-        return self.classifier(self.dropout(pooled))
+    def forward(self, features: Features) -> Tensor:
+        """Answer once for each input.
+
+        Args:
+            features: {stride: (B, C, *positions)}.
+        Returns:
+            logits (B, num_classes).
+        """
+        return self.classifier(self.dropout(average(features, self.stride)))
+
+
+def average(features: Features, stride: int) -> Tensor:
+    """The mean over all positions that are real, of the map at this stride: (B, C, *positions) => (B, C)."""
+    maps = features[stride]
+    positions = tuple(range(2, maps.ndim))
+    if getattr(features, "mask", None) is None:
+        return maps.mean(dim=positions)
+    real = features.mask_at(stride)[:, None]  # => (B, 1, *positions)
+    return maps.where(real, 0).sum(dim=positions) / real.sum(dim=positions)

@@ -1,13 +1,36 @@
 """The contract: names, the registry, a network's two parts, and what a missing stride says."""
 
+import copy
+import pickle
+import re
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import backbones
-from backbones import Backbone, BackboneError, Network, backbone_names, create_backbone, register
+from backbones import (
+    Backbone,
+    BackboneError,
+    DeepLabV3,
+    DeepLabV3Plus,
+    Network,
+    backbone_names,
+    create_backbone,
+    register,
+)
 from backbones import backbone as contract
-from backbones.backbone import ByStride, StrideError, UnknownBackboneError
+from backbones.backbone import (
+    BatchError,
+    ByStride,
+    Features,
+    StrideError,
+    UnknownBackboneError,
+    check_backbone,
+)
+from backbones.data import Digits
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
+from backbones.tasks import Classification, evaluate, fit
 
 
 @pytest.fixture
@@ -23,7 +46,7 @@ def own_registry(monkeypatch):
         ("ResNet101", "resnet101"),
         ("mobilenet_v2_100", "mobilenetv2_100"),
         ("efficientnet_lite00", "efficientnet_lite0"),
-        ("resnet50.a1_in1k", "resnet50"),  # timm's spelling of a model with its weights
+        ("resnet_50.a1_in1k", "resnet50"),  # timm's spelling of a model with its weights
     ],
 )
 def test_an_unknown_name_lists_the_nearest(wrong, meant):
@@ -38,6 +61,27 @@ def test_an_unknown_name_lists_the_nearest(wrong, meant):
 def test_a_name_unlike_any_other_says_where_the_names_are():
     with pytest.raises(UnknownBackboneError, match=r"'qqqq'.*backbone_names\(\) lists all names"):
         create_backbone("qqqq")
+
+
+@pytest.mark.parametrize("name", [None, 50, b"resnet50", nn.Identity()])
+def test_a_name_is_a_text(name):
+    with pytest.raises(UnknownBackboneError, match="is called by its name, a text"):
+        create_backbone(name)
+
+
+def test_timm_s_name_with_the_tag_of_its_weights_works():
+    plain, tagged = (create_backbone(name) for name in ("resnet18", "resnet18.fb_swsl_ig1b_ft_in1k"))
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in tagged.parameters()]
+    clip = create_backbone("vit_base_patch32_clip_224.openai", output_stride=32)
+    assert clip.mean == pytest.approx((0.48145466, 0.4578275, 0.40821073)), "of those weights"
+    with pytest.raises(UnknownBackboneError, match=r"no weights 'a9' of 'resnet18'; there are .*a1_in1k"):
+        create_backbone("resnet18.a9")
+
+
+@pytest.mark.parametrize("weights", [True, 1, "imagenett", "timmm", 0.5])
+def test_weights_that_are_not_understood_say_what_would_be(weights):
+    with pytest.raises(BackboneError, match=r"weights=.* is not understood: use None, 'imagenet', the path"):
+        create_backbone("test_resnet", weights=weights)
 
 
 def test_names_are_sorted_and_include_the_course_s():
@@ -57,7 +101,7 @@ class Stripes(Backbone):
         self.channels = ByStride({patch: 3})
 
     def forward(self, images):
-        return ByStride({self.patch: nn.functional.avg_pool2d(images, self.patch)})
+        return Features({self.patch: nn.functional.avg_pool2d(images, self.patch)}, images.shape[-2:])
 
 
 @pytest.mark.usefixtures("own_registry")
@@ -97,6 +141,223 @@ def test_a_network_passes_all_its_inputs_to_the_backbone():
     """Sequences come with lengths, graphs with edges."""
     network = Network(nn.Bilinear(2, 3, 4), nn.Identity())
     assert network(torch.rand(5, 2), torch.rand(5, 3)).shape == (5, 4)
+
+
+def every_network() -> dict[str, Network]:
+    """One of each kind that the course has, on one backbone each."""
+    torch.manual_seed(0)
+    small = [create_backbone("test_resnet", output_stride=stride) for stride in (32, 32, 32, 16, 16)]
+    channels = small[0].channels
+    return {
+        "classification": Network(small[0], ClassificationHead(channels, 3)),
+        "segmentation": Network(small[1], SegmentationHead(channels, 3, strides=(8, 32))),
+        "detection": Detector(small[2], 3),
+        "DeepLabv3": DeepLabV3(small[3], 3, width=16),
+        "DeepLabv3+": DeepLabV3Plus(small[4], 3, width=16),
+    }
+
+
+@pytest.mark.parametrize("kind", every_network())
+@torch.no_grad()
+def test_every_network_is_its_head_on_its_backbone_to_the_letter(kind):
+    network = every_network()[kind].eval()
+    images = torch.rand(2, 3, 65, 96)
+    answer, by_hand = network(images), network.head(network.backbone(images))
+    if isinstance(answer, Tensor):
+        assert torch.equal(answer, by_hand)
+    else:
+        for ours, theirs in zip(answer, by_hand, strict=True):
+            assert ours.keys() == theirs.keys()
+            assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    if kind not in ("classification", "detection"):
+        assert answer.shape == (2, 3, 65, 96), "features know the size of their input"
+
+
+def assert_same(ours: Features, theirs: Features) -> None:
+    assert isinstance(ours, Features)
+    assert (list(ours), ours.size) == (list(theirs), theirs.size)
+    for stride in theirs:
+        torch.testing.assert_close(ours[stride], theirs[stride])
+    assert (ours.mask is None) == (theirs.mask is None)
+    assert theirs.mask is None or torch.equal(ours.mask, theirs.mask)
+
+
+@pytest.fixture
+def features() -> Features:
+    mask = torch.tensor([[True, True, False, False]])
+    return Features({1: torch.rand(1, 2, 4), 2: torch.rand(1, 3, 2)}, size=(4,), mask=mask)
+
+
+def test_features_are_copied_and_pickled_with_their_size_and_mask(features):
+    for twin in (copy.deepcopy(features), copy.copy(features), pickle.loads(pickle.dumps(features))):
+        assert_same(twin, features)
+    deep = copy.deepcopy(features)
+    deep[1].zero_()
+    assert features[1].any()
+
+
+def test_a_backbone_alone_can_be_exported_for_any_size():
+    backbone, images = create_backbone("test_resnet").eval(), torch.rand(2, 3, 64, 64)
+    batch, height, width = (torch.export.Dim(name) for name in "bhw")
+    shapes = ({0: batch, 2: 32 * height, 3: 32 * width},)
+    exported = torch.export.export(backbone, (images,), dynamic_shapes=shapes).module()
+    for given in (images, torch.rand(3, 3, 96, 128)):
+        assert_same(exported(given), backbone(given))
+
+
+def test_an_exported_backbone_can_be_saved_and_loaded(tmp_path):
+    backbone, images = create_backbone("test_resnet").eval(), torch.rand(2, 3, 64, 64)
+    torch.export.save(torch.export.export(backbone, (images,)), tmp_path / "backbone.pt2")
+    assert_same(torch.export.load(tmp_path / "backbone.pt2").module()(images), backbone(images))
+
+
+@torch.no_grad()
+def test_a_backbone_alone_can_be_traced():
+    """torch.jit.trace takes dictionaries with text for keys, and no subclass: so a trace gives these."""
+    backbone, images = create_backbone("test_resnet").eval(), torch.rand(2, 3, 64, 64)
+    traced = torch.jit.trace(backbone, images, strict=False)
+    maps, other = backbone(images * 0.5), traced(images * 0.5)
+    assert {int(stride) for stride in other} == set(maps)
+    assert all(torch.equal(other[str(stride)], maps[stride]) for stride in maps)
+
+
+@pytest.mark.parametrize("kind", ["classification", "segmentation", "DeepLabv3+"])
+@torch.no_grad()
+def test_networks_are_traced_exported_compiled_pickled_and_copied(kind):
+    network, images = every_network()[kind].eval(), torch.rand(2, 3, 64, 64)
+    expected = network(images)
+    twins = {
+        "traced": torch.jit.trace(network, images),
+        "exported": torch.export.export(network, (images,)).module(),
+        "compiled": torch.compile(network, backend="eager", fullgraph=True),
+        "pickled": pickle.loads(pickle.dumps(network)),
+        "copied": copy.deepcopy(network),
+    }
+    for how, twin in twins.items():
+        torch.testing.assert_close(twin(images), expected, msg=how)
+
+
+def test_a_copied_network_trains_under_lightning_and_leaves_the_first_alone():
+    backbone = create_backbone("test_resnet")
+    first = Network(backbone, ClassificationHead(backbone.channels, 10))
+    before = copy.deepcopy(first.state_dict())
+    data = Digits(image_size=32, channels=3, labels_per_class=2)
+    task = Classification(copy.deepcopy(first), 10)
+    fit(task, data, epochs=1, validate=False)
+    assert 0 <= evaluate(task, data)["test_accuracy"] <= 1
+    assert all(torch.equal(first.state_dict()[key], value) for key, value in before.items())
+    changed = task.network.state_dict()
+    assert any(not torch.equal(changed[key], value) for key, value in before.items())
+
+
+def test_batch_norm_that_sees_one_number_is_explained_in_any_network():
+    network = Network(Stripes(), nn.BatchNorm1d(3))
+    network.backbone.forward = lambda images: images.mean(dim=(2, 3))
+    with pytest.raises(BatchError, match=r"one position of one image .*more images per batch"):
+        network(torch.rand(1, 3, 8, 8))
+    network(torch.rand(2, 3, 8, 8))
+    network.head.forward = lambda features: int("x")
+    with pytest.raises(ValueError, match="invalid literal"):
+        network(torch.rand(2, 3, 8, 8))
+
+
+# check_backbone: one fault each
+
+
+class Odd(Stripes):
+    """Stripes with a fault that a test chooses."""
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault = fault
+
+    def forward(self, images):
+        return self.fault(images, super().forward(images))
+
+
+def in_place(images, features):
+    images += 1
+    return features
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (lambda images, features: dict(features), "it returns dict: return Features"),
+        (lambda images, features: features[4], "it returns Tensor: return Features"),
+        (
+            lambda images, features: Features(features, (1, 2)),
+            r"size is \(1, 2\), but the input's is \(128, 128\)",
+        ),
+        (
+            lambda images, features: Features({8: features[4]}, features.size),
+            r"strides \[8\], but .channels says \[4\]",
+        ),
+        (
+            lambda images, features: Features({4: features[4][:, :2]}, features.size),
+            "2 channels, but 3 are declared",
+        ),
+        (
+            lambda images, features: Features({4: features[4][..., 2:]}, features.size),
+            "32 x 30 .* says 32 x 32",
+        ),
+        (lambda images, features: Features({4: features[4] / 0}, features.size), "not finite"),
+        (lambda images, features: 1 / 0, r"raises ZeroDivisionError .*refuse by a BackboneError"),
+        (in_place, "changes the input in place"),
+    ],
+)
+def test_check_backbone_finds(fault, sentence):
+    found = check_backbone(Odd(fault))
+    assert found
+    assert all(re.search(sentence, found_one) for found_one in found[:1]), found
+
+
+def test_check_backbone_finds_what_was_never_promised():
+    assert "no .name" in check_backbone(nn.Identity())[0]
+    assert "no .channels" in check_backbone(nn.Identity())[1]
+    plain = Stripes()
+    plain.channels = {4: 3}
+    assert "make it a ByStride" in check_backbone(plain)[0]
+    plain.channels = ByStride({4: "3"})
+    assert "whole numbers above 0" in check_backbone(plain)[0]
+
+
+def test_check_backbone_lets_a_sound_one_pass_and_leaves_it_alone():
+    class Picky(Stripes):
+        def forward(self, images):
+            if images.shape[-1] % 4:
+                raise BackboneError("sides have to be multiples of 4")
+            return super().forward(images)
+
+    assert check_backbone(Stripes()) == check_backbone(Picky()) == []
+    backbone = create_backbone("test_resnet").train()
+    before = copy.deepcopy(backbone.state_dict())
+    assert check_backbone(backbone) == []
+    assert backbone.training
+    assert all(torch.equal(before[key], value) for key, value in backbone.state_dict().items())
+
+
+def test_check_backbone_takes_tokens_and_nodes():
+    class Words(Backbone):
+        name, channels = "words", ByStride({1: 6})
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(9, 6)
+
+        def forward(self, tokens, lengths):
+            mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+            return Features({1: self.table(tokens).movedim(-1, 1)}, tokens.shape[1:], mask)
+
+    class Nodes(Backbone):
+        name, channels = "nodes", ByStride({1: 4})
+
+        def forward(self, nodes, adjacency):
+            return Features({1: adjacency @ nodes}, nodes.shape[:1])
+
+    assert check_backbone(Words(), torch.randint(9, (2, 5)), torch.tensor([5, 3])) == []
+    assert check_backbone(Nodes(), torch.rand(7, 4), torch.eye(7)) == []
+    assert check_backbone(Nodes(), torch.rand(7, 5), torch.eye(7)) != []
 
 
 def test_a_missing_stride_says_which_there_are():

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from backbones import Network, create_backbone
-from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import (
     Classification,
     Detection,
@@ -59,7 +59,7 @@ def multi_label(**options) -> Task:
 def segmentation(**options) -> Task:
     backbone = create_backbone("test_efficientnet")
     head = SegmentationHead(backbone.channels, num_classes=3)
-    return Segmentation(SegmentationNetwork(backbone, head), num_classes=3, **options)
+    return Segmentation(Network(backbone, head), num_classes=3, **options)
 
 
 def detection(**options) -> Task:

@@ -15,7 +15,7 @@ from authoring import train
 from backbones import DeepLabV3Plus, Network, create_backbone, weights
 from backbones.backbone import Backbone
 from backbones.data import Scenes
-from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task, evaluate
 from backbones.weights import (
     CHECKPOINTS,
@@ -38,7 +38,6 @@ BUILDERS = {
         ClassificationHead,
         Detector,
         SegmentationHead,
-        SegmentationNetwork,
     )
 }
 SHARING = [name for name, files in TRAINED.items() if train.SHARED in files]
@@ -56,7 +55,7 @@ def task_on(network: nn.Module) -> Task:
     """The task that measures a network."""
     if isinstance(network, Detector):
         return Detection(network)
-    if isinstance(network, SegmentationNetwork):
+    if isinstance(network):
         return Segmentation(network, 7)
     return MultiLabelClassification(network, 6)
 

@@ -1,5 +1,6 @@
 """Heads: shapes, what they compute by hand, and against timm's classifier and torchvision's detector."""
 
+import copy
 import hashlib
 
 import pytest
@@ -9,14 +10,14 @@ from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 
 from backbones import Backbone, BackboneError, Network, create_backbone
-from backbones.backbone import ByStride, StrideError
+from backbones.backbone import ByStride, Features, StrideError
 from backbones.heads import (
     ClassificationHead,
     Detector,
     FeaturePyramid,
     ImageNetHead,
+    PositionHead,
     SegmentationHead,
-    SegmentationNetwork,
 )
 from backbones.measure.cost import count_parameters
 from backbones.vision import ImageError
@@ -105,7 +106,7 @@ def test_imagenet_head_of_a_model_without_bundled_weights_says_which_have_them(n
 @torch.no_grad()
 def test_a_segmentation_network_answers_for_every_pixel_whatever_the_size(name, strides):
     backbone = create_backbone(name)
-    network = SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 5, strides)).eval()
+    network = Network(backbone, SegmentationHead(backbone.channels, 5, strides)).eval()
     for height, width in ((1, 1), (33, 64), (65, 97)):
         assert network(torch.rand(1, 3, height, width)).shape == (1, 5, height, width)
     assert network(torch.rand(0, 3, 32, 32)).shape == (0, 5, 32, 32)
@@ -117,16 +118,18 @@ def test_a_segmentation_head_scores_the_deepest_map_of_any_output_stride():
         head = SegmentationHead(backbone.channels, num_classes=5)
         assert head.strides == (output_stride,)
         size = (64 // output_stride, 96 // output_stride)
-        assert head(backbone(torch.rand(2, 3, 64, 96))).shape == (2, 5, *size)
+        features = backbone(torch.rand(2, 3, 64, 96))
+        assert features[output_stride].shape[2:] == size
+        assert head(features).shape == (2, 5, 64, 96)
 
 
 def test_a_segmentation_head_is_the_classification_head_without_pooling():
     channels = ByStride({4: 6, 8: 10})
     classify, segment = ClassificationHead(channels, 3), SegmentationHead(channels, 3)
     with torch.no_grad():
-        segment.classifiers["8"].weight.copy_(classify.classifier.weight[:, :, None, None])
-        segment.classifiers["8"].bias.copy_(classify.classifier.bias)
-    features = ByStride({4: torch.full((2, 6, 8, 8), torch.nan), 8: torch.randn(2, 10, 4, 4)})
+        segment.classifiers["8"].load_state_dict(classify.classifier.state_dict())
+    maps = {4: torch.full((2, 6, 8, 8), torch.nan), 8: torch.randn(2, 10, 4, 4)}
+    features = Features(maps, size=(4, 4))  # as large as the map: nothing is enlarged
     torch.testing.assert_close(segment(features).mean(dim=(2, 3)), classify(features))
 
 
@@ -137,14 +140,50 @@ def test_scores_of_several_strides_are_enlarged_and_added():
         nn.init.constant_(layer.weight, weight)
         nn.init.zeros_(layer.bias)
     fine, coarse = torch.tensor([[[[1.0, 2.0, 3.0, 4.0]]]]), torch.tensor([[[[0.0, 0.8]]]])
-    scores = head(ByStride({2: fine, 4: coarse}))
+    scores = head(Features({2: fine, 4: coarse}, size=(1, 4)))
     torch.testing.assert_close(scores, torch.tensor([[[[1.0, 4.0, 9.0, 12.0]]]]))
 
 
-def test_the_image_s_size_is_reached_by_bilinear_interpolation():
-    network = SegmentationNetwork(nn.Identity(), nn.AvgPool2d((1, 2)))
-    pixels = torch.tensor([[[[0.0, 0.0, 8.0, 8.0]]]])
-    torch.testing.assert_close(network(pixels), torch.tensor([[[[0.0, 2.0, 6.0, 8.0]]]]))
+def test_the_input_s_size_is_reached_by_linear_interpolation():
+    head = PositionHead(ByStride({2: 1}), num_classes=1)
+    nn.init.ones_(head.classifiers["2"].weight)
+    nn.init.zeros_(head.classifiers["2"].bias)
+    expected = [0.0, 2.0, 6.0, 8.0]
+    pixels = Features({2: torch.tensor([[[[0.0, 8.0]]]])}, size=(1, 4))
+    torch.testing.assert_close(head(pixels), torch.tensor([[[expected]]]))
+    sound = Features({2: torch.tensor([[[0.0, 8.0]]])}, size=(4,))
+    torch.testing.assert_close(head(sound), torch.tensor([[expected]]))
+
+
+def test_one_head_answers_for_pixels_tokens_and_nodes():
+    """A pixel, a token and a node with the same features get the same answer."""
+    torch.manual_seed(0)
+    head = PositionHead(ByStride({1: 5}), num_classes=3)
+    nodes = torch.randn(12, 5)
+    tokens = nodes.T.reshape(1, 5, 12)
+    pixels = nodes.T.reshape(1, 5, 3, 4)
+    answers = head(Features({1: nodes}, size=(12,)))
+    assert answers.shape == (12, 3)
+    torch.testing.assert_close(head(Features({1: tokens}, size=(12,))), answers.T[None])
+    torch.testing.assert_close(head(Features({1: pixels}, size=(3, 4))).flatten(2), answers.T[None])
+    answers.sum().backward()
+    assert head.classifiers["1"].weight.grad is not None
+
+
+def test_padding_does_not_count_in_the_average():
+    head = ClassificationHead(ByStride({1: 1}), 1)
+    nn.init.ones_(head.classifier.weight)
+    nn.init.zeros_(head.classifier.bias)
+    tokens = torch.tensor([[[1.0, 3.0, 100.0]], [[2.0, 4.0, 9.0]]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    assert head(Features({1: tokens}, (3,), mask)).flatten().tolist() == [2.0, 5.0]
+    assert head(Features({1: tokens}, (3,))).flatten().tolist() == pytest.approx([104 / 3, 5.0])
+
+
+def test_features_without_a_size_are_refused_in_words():
+    head = PositionHead(ByStride({2: 1}), num_classes=1)
+    with pytest.raises(BackboneError, match=r"dict, which does not say .* return Features\(maps, size="):
+        head({2: torch.rand(1, 1, 2, 2)})
 
 
 def test_a_segmentation_head_for_a_stride_that_is_missing_says_which_there_are():
@@ -169,8 +208,8 @@ def detector() -> Detector:
     torch.manual_seed(0)
     made = Detector(create_backbone("test_efficientnet"), num_classes=4)
     # Fresh heads are built to find next to nothing; these find a lot.
-    nn.init.normal_(made.head.classification_head.cls_logits.weight, std=0.5)
-    nn.init.zeros_(made.head.classification_head.cls_logits.bias)
+    nn.init.normal_(made.head.head.classification_head.cls_logits.weight, std=0.5)
+    nn.init.zeros_(made.head.head.classification_head.cls_logits.bias)
     return made.eval()
 
 
@@ -185,7 +224,7 @@ def test_a_detector_stands_on_any_backbone(name):
     for part in (backbone, detector.neck, detector.head):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
     assert all(p.grad is None or p.grad.isfinite().all() for p in detector.parameters())
-    detector.eval().score_thresh = 0.0
+    detector.eval().head.score_thresh = 0.0
     with torch.no_grad():
         found = detector(torch.rand(2, 3, 64, 64))
     for image in found:
@@ -201,8 +240,8 @@ def test_it_is_torchvision_s_fcos(detector):
     whole = FCOS(
         pyramid,
         num_classes=4,
-        head=detector.head,
-        anchor_generator=detector.anchor_generator,
+        head=detector.head.head,
+        anchor_generator=detector.head.anchor_generator,
         min_size=128,
         max_size=128,
         image_mean=[0.0] * 3,
@@ -229,11 +268,16 @@ def test_targets_decide_what_a_detector_answers_and_not_its_mode(detector):
         assert isinstance(detector(images, TARGETS), dict)
 
 
-def test_a_detector_s_parts_are_all_there_is(detector):
-    parts = (detector.backbone, detector.neck, detector.head)
+def test_a_detector_is_a_network_whose_head_has_a_neck(detector):
+    parts = (detector.backbone, detector.neck, detector.head.head)
     assert sum(map(count_parameters, parts)) == count_parameters(detector)
-    assert {key.partition(".")[0] for key in detector.state_dict()} == {"backbone", "neck", "head"}
-    assert not hasattr(detector, "transform"), "torchvision's would resize and normalize"
+    assert {key.partition(".")[0] for key in detector.state_dict()} == {"backbone", "head"}
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        ours, by_hand = detector(images), detector.head(detector.backbone(images))
+    assert len(ours[0]["boxes"]) > 0
+    assert all(torch.equal(a[key], b[key]) for a, b in zip(ours, by_hand, strict=True) for key in a)
+    assert not hasattr(detector.head, "transform"), "torchvision's would resize and normalize"
 
 
 @torch.no_grad()
@@ -252,7 +296,7 @@ def test_images_of_several_sizes_are_a_list_and_boxes_stay_inside_their_image(de
 @torch.no_grad()
 def test_the_backbone_sees_whole_multiples_of_its_stride_filled_up_with_zeros(detector):
     seen = []
-    detector.backbone.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0]))
+    detector.backbone.body.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0]))
     detector([torch.ones(3, 33, 20), torch.ones(3, 10, 40)])
     (batch,) = seen
     assert batch.shape == (2, 3, 64, 64)
@@ -271,7 +315,7 @@ def test_squares_are_as_far_apart_as_the_stride_says(detector):
         64: (64, 2, 2),
         128: (64, 1, 1),
     }
-    squares = detector._squares(maps)
+    squares = detector.head._squares(maps)
     centers, sides = (squares[:, :2] + squares[:, 2:]) / 2, squares[:, 2] - squares[:, 0]
     assert centers[sides == 64].tolist() == [[0, 0], [64, 0], [0, 64], [64, 64]]
     assert centers[sides == 8][[0, 1, 12, -1]].tolist() == [[0, 0], [8, 0], [0, 8], [88, 88]]
@@ -290,7 +334,12 @@ def test_images_without_objects_train(detector):
     [
         (target([[1, 1, 9, 9.0], [5, 2, 5, 9]], [1, 1]), r"image 1 .* without area, \[5.0, 2.0, 5.0, 9.0\]"),
         (target([[5, 9, 8, 2.0]], [1]), r"without area, .* x1 < x2 and y1 < y2"),
-        (target([[1, 1, 9, float("nan")]], [1]), "without area"),
+        (target([[1, 1, 9, float("nan")]], [1]), "image 1 holds a number that is not finite"),
+        (target([[1, 1, 9, float("inf")]], [1]), "image 1 holds a number that is not finite"),
+        (target([[0.1, 0.1, 0.5, 0.9]], [1]), r"image 1 lie between 0 and 1, .* counted in pixels"),
+        (target([[1, 1, 9, 9.0]], [1.0]), r"labels of image 1 are torch.float32, .* use .long\(\)"),
+        (target([[1, 1, 9, 9.0]], [True]), r"labels of image 1 are torch.bool"),
+        ({"boxes": [[1, 1, 9, 9]], "labels": torch.tensor([1])}, r"boxes of image 1 are a list: .*as_tensor"),
         (target([[1, 1, 9, 9.0]], [4]), "image 1 has label 4, but labels go from 1 to 3"),
         (target([[1, 1, 9, 9.0]], [0]), "has label 0, .* counts the background as class 0"),
         (target([[1, 1, 9, 9.0]], [-1]), "label -1"),
@@ -308,12 +357,43 @@ def test_wrong_images_are_refused_in_words(detector):
         detector(torch.rand(2, 1, 64, 64))
     with pytest.raises(ImageError, match=r"uint8 .* backbone.normalize"):
         detector([torch.zeros(3, 64, 64, dtype=torch.uint8)])
-    with pytest.raises(ValueError, match=r"all with the same channels, got shapes \(3, 8, 8\), \(1, 8, 8\)"):
+    with pytest.raises(ImageError, match=r"different channels: .*\(3, 8, 8\), \(1, 8, 8\)"):
         detector([torch.rand(3, 8, 8), torch.rand(1, 8, 8)])
-    with pytest.raises(ValueError, match=r"expected images \(3, H, W\).* \(3, 64\)"):
+    with pytest.raises(ImageError, match=r"expected a batch of images .* \(3, 3, 64\)"):
         detector(torch.rand(3, 3, 64))
     with pytest.raises(ValueError, match="2 images came with 1 targets"):
         detector(torch.rand(2, 3, 64, 64), TARGETS[:1])
+
+
+@pytest.mark.parametrize("boxes", [torch.float64, torch.float16, torch.int64])
+@pytest.mark.parametrize("labels", [torch.uint8, torch.int32])
+def test_targets_of_other_number_types_train_alike(detector, boxes, labels):
+    """Six steps, because float64 boxes are harmless until a found one first overlaps a real one."""
+
+    def losses(*types: torch.dtype) -> list[float]:
+        made = Detector(copy.deepcopy(detector.backbone), num_classes=4)
+        made.load_state_dict(detector.state_dict())
+        given = [{"boxes": t["boxes"].to(types[0]), "labels": t["labels"].to(types[1])} for t in TARGETS]
+        optimizer = torch.optim.AdamW(made.parameters(), 1e-3)
+        generator, found = torch.Generator().manual_seed(0), []
+        for _ in range(6):
+            loss = sum(made(torch.rand(2, 3, 64, 64, generator=generator), given).values())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            found.append(loss.item())
+        return found
+
+    assert losses(boxes, labels) == losses(torch.float32, torch.int64)
+
+
+def test_labels_of_an_image_without_objects_are_whole_numbers_too(detector):
+    """torch.tensor([]) is float: later code would fail on it, in words that help nobody."""
+    empty = {"boxes": torch.empty(0, 4), "labels": torch.tensor([])}
+    with pytest.raises(ValueError, match=r"labels of image 0 are torch.float32, .* use .long\(\)"):
+        detector(torch.rand(1, 3, 64, 64), [empty])
+    advised = {"boxes": torch.empty(0, 4), "labels": torch.tensor([]).long()}
+    assert detector(torch.rand(1, 3, 64, 64), [advised])["bbox_regression"] == 0
 
 
 @pytest.mark.parametrize(
@@ -374,7 +454,7 @@ def test_swapping_the_head_leaves_every_number_of_the_backbone_as_it_is():
     before = checksum(backbone)
     networks = [
         Network(backbone, ClassificationHead(backbone.channels, 6)),
-        SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 7)),
+        Network(backbone, SegmentationHead(backbone.channels, 7)),
         Detector(backbone, 7),
     ]
     for network in networks:

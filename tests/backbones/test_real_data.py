@@ -23,7 +23,7 @@ from torch import nn
 from backbones import Network, create_backbone
 from backbones.data import DataFolderError, OxfordIIITPet, PennFudanPed, pedestrians
 from backbones.data.folders import UNLABELED
-from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import IGNORE, Classification, Detection, Segmentation, evaluate, fit
 
 BREEDS = {"Abyssinian": 1, "beagle": 5, "yorkshire_terrier": 37}
@@ -204,9 +204,7 @@ def test_pets_train_classification_and_segmentation(pets):
     data = ready(OxfordIIITPet, pets, image_size=64, batch_size=8)
     backbone = create_backbone("test_efficientnet")
     classify = Classification(Network(backbone, ClassificationHead(backbone.channels, 37)), num_classes=37)
-    segment = Segmentation(
-        SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 2)), num_classes=2
-    )
+    segment = Segmentation(Network(backbone, SegmentationHead(backbone.channels, 2)), num_classes=2)
     for task, metric in ((classify, "accuracy"), (segment, "miou")):
         before = [p.clone() for p in task.network.head.parameters()]
         (history,) = fit(task, data, epochs=1)
@@ -220,9 +218,7 @@ def test_pedestrians_train_detection_and_segmentation(people):
     data = ready(PennFudanPed, people, image_size=64, batch_size=3)
     backbone = create_backbone("test_efficientnet")
     detect = Detection(Detector(backbone, num_classes=2))
-    segment = Segmentation(
-        SegmentationNetwork(backbone, SegmentationHead(backbone.channels, 2)), num_classes=2
-    )
+    segment = Segmentation(Network(backbone, SegmentationHead(backbone.channels, 2)), num_classes=2)
     for task, metric in ((detect, "map50"), (segment, "miou")):
         (history,) = fit(task, data, epochs=1)
         assert np.isfinite(history["train_loss"])

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from backbones import Backbone, Network
 from backbones.backbone import ByStride
 from backbones.data.scenes import Scene, Scenes, collate
-from backbones.heads import ClassificationHead, Detector, SegmentationHead, SegmentationNetwork
+from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import (
     Classification,
     Detection,
@@ -129,7 +129,7 @@ def multi_label(backbone: Backbone, **options) -> Task:
 
 def segmentation(backbone: Backbone, **options) -> Task:
     head = SegmentationHead(backbone.channels, num_classes=3, strides=(4, 8, 16))
-    return Segmentation(SegmentationNetwork(backbone, head), num_classes=3, **options)
+    return Segmentation(Network(backbone, head), num_classes=3, **options)
 
 
 def detection(backbone: Backbone, **options) -> Task:
@@ -530,7 +530,7 @@ def test_each_task_runs_on_scenes(make, names, capfd):
             Network(body, ClassificationHead(body.channels, 6)), num_classes=6
         ),
         segmentation: lambda body: Segmentation(
-            SegmentationNetwork(body, SegmentationHead(body.channels, 7)), num_classes=7
+            Network(body, SegmentationHead(body.channels, 7)), num_classes=7
         ),
         detection: lambda body: Detection(Detector(body, 7)),
     }[make](Deeper())

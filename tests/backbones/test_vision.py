@@ -1,14 +1,19 @@
 """Image backbones: what they declare is what they do, at every output stride, and errors that help."""
 
+import re
 from functools import cache
 from math import ceil
 
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import pil_to_tensor
 
-from backbones import create_backbone
+from backbones import BackboneError, create_backbone
+from backbones.backbone import BatchError, check_backbone
+from backbones.trial import output_strides
 from backbones.vision import ImageBackbone, ImageError, OutputStrideError
 
 STRIDES = {  # of the course's backbones, shallow to deep, at output stride 32
@@ -173,6 +178,24 @@ def test_atrous_identity(name, output_stride):
     assert min(by_phase.values()) > 1e-6, "other positions hold other numbers"
 
 
+@pytest.mark.parametrize("name", ["regnetx_002", "mnasnet_050", "convnext_atto"])
+def test_atrous_identity_holds_for_more_families_at_any_size(name):
+    twin = dilated_twin(name, 16)
+    assert differences(name, twin, ODD)[0] < 1e-12
+    assert differences(name, twin, EVEN)[0] < 1e-12
+
+
+def test_atrous_identity_needs_whole_windows_where_shortcuts_average():
+    twin = dilated_twin("resnet26d", 16)
+    assert differences("resnet26d", twin, EVEN)[0] < 1e-12
+    assert differences("resnet26d", twin, ODD)[0] > 1e-3
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "gernet_s"])
+def test_atrous_identity_is_not_to_be_had_from_every_family(name):
+    assert min(differences(name, dilated_twin(name, 16), EVEN).values()) > 1e-3
+
+
 @pytest.mark.parametrize("name", ATROUS)
 def test_atrous_identity_needs_the_rate(name):
     twin = dilated_twin(name, 16)
@@ -214,7 +237,18 @@ def test_normalize_takes_bytes_and_floats_alike(small):
     untouched = images.clone()
     torch.testing.assert_close(small.normalize(images), small.normalize(images / 255))
     assert torch.equal(images, untouched)
-    assert small.normalize(images.double() / 255).dtype == torch.double
+
+
+def test_normalize_makes_images_as_precise_as_the_weights(small):
+    """Arrays from numpy are float64; whoever normalizes them can pass them on."""
+    images = torch.rand(1, 3, 32, 32)
+    for given in (images.double(), images.half()):
+        normalized = small.normalize(given)
+        torch.testing.assert_close(normalized, small.normalize(images), rtol=1e-2, atol=1e-2)
+        small(normalized)
+    half = small.bfloat16()
+    assert half.normalize(images.double()).dtype == torch.bfloat16
+    assert half(half.normalize(images))[32].dtype == torch.bfloat16
 
 
 RGB = torch.rand(1, 3, 32, 32)
@@ -230,6 +264,13 @@ RGB = torch.rand(1, 3, 32, 32)
         (RGB[0, :1], r"images\.expand\(3, -1, -1\)"),
         (RGB.movedim(1, -1), r"\(1, 32, 32, 3\)\. The channels come last here: images\.movedim\(-1, -3\)"),
         (RGB[0, 0], r"expected 3 channels \(B, 3, H, W\), got shape \(32, 32\)"),
+        (RGB.numpy(), r"got numpy\.ndarray: torch\.from_numpy\(array\)"),
+        (
+            Image.new("RGB", (8, 8)),
+            r"got PIL\..*Image: torchvision\.transforms\.v2\.functional\.pil_to_tensor",
+        ),
+        ([RGB], "got list: pass a tensor"),
+        (None, "got NoneType: pass a tensor"),
     ],
 )
 def test_normalize_says_what_is_wrong(small, images, advice):
@@ -250,6 +291,17 @@ def test_normalize_says_what_is_wrong(small, images, advice):
         (RGB[:, :1], r"For gray images repeat the channel: images\.expand\(-1, 3, -1, -1\)"),
         (RGB.movedim(1, -1), r"The channels come last here: images\.movedim\(-1, -3\)"),
         (RGB.repeat(1, 2, 1, 1), r"expected 3 channels \(B, 3, H, W\), got shape \(1, 6, 32, 32\)\."),
+        (RGB.double(), r"torch\.float64, the weights torch\.float32: use images\.to\(backbone\.dtype\)"),
+        (RGB.half(), r"torch\.float16, the weights torch\.float32"),
+        (RGB.numpy(), r"got numpy\.ndarray: torch\.from_numpy\(array\)"),
+        (Image.new("RGB", (8, 8)), "pil_to_tensor"),
+        (None, "got NoneType"),
+        ([], "a list of image tensors .* got an empty list"),
+        ([RGB], r"a list of image tensors \(3, H, W\), got \(1, 3, 32, 32\)"),
+        ([RGB[0].numpy()], "a list of image tensors"),
+        ([None], "a list of image tensors .* got NoneType"),
+        (torch.tensor([]), r"a batch of images \(B, 3, H, W\), got shape \(0,\)"),
+        (RGB[..., :0], "no pixels in images of shape"),
     ],
 )
 def test_forward_says_what_is_wrong(small, images, advice):
@@ -261,9 +313,117 @@ def test_the_advice_works(small):
     """What the messages tell a learner to type."""
     for gray in (RGB[:, :1].expand(-1, 3, -1, -1), RGB[0, :1].expand(3, -1, -1)[None]):
         small(small.normalize(gray))
+    small(RGB.double().to(small.dtype))
+    small(small.normalize(torch.from_numpy(RGB.numpy())))
+    small(small.normalize(pil_to_tensor(Image.new("RGB", (32, 32))))[None])
     last = RGB.movedim(1, -1)
     assert torch.equal(last.movedim(-1, -3), RGB)
     assert torch.equal(last[0].movedim(-1, -3), RGB[0])
+
+
+@torch.no_grad()
+def test_a_list_of_images_becomes_one_batch_with_a_mask(small):
+    images = [torch.rand(3, 33, 20), torch.rand(3, 10, 40)]
+    features = small(images)
+    assert features.size == (64, 64)
+    assert features[32].shape == (2, small.channels[32], 2, 2)
+    for mask, image in zip(features.mask, images, strict=True):
+        height, width = image.shape[1:]
+        assert mask[:height, :width].all()
+        assert mask.sum() == height * width
+    assert features.mask_at(32).tolist() == [[[True, False], [True, False]], [[True, True], [False, False]]]
+    whole = small(torch.rand(1, 3, 33, 64))
+    assert whole.mask is None
+    assert whole.mask_at(32) is None
+    assert whole.size == (33, 64)
+
+
+# Sizes that a model cannot take
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "advice"),
+    [
+        ("swin_tiny_patch4_window7_224", (96, 96), "to 224x224"),  # its positions are numbered
+        ("dla34", (96, 129), "to 96x128 or 96x160"),  # adds maps that have to be equally large
+        ("hrnet_w18_small", (96, 129), "to 96x128"),
+        ("mobilevitv2_050", (224, 224), "to 256x256"),  # would answer with 8 positions in place of 7
+        ("botnet26t_256", (224, 224), "to 256x256"),
+    ],
+)
+def test_a_size_that_does_not_work_names_some_that_do(name, size, advice):
+    backbone = shapes_only(name, 32)
+    with pytest.raises(
+        ImageError, match=f"cannot take images of {size[0]}x{size[1]} pixels: .*{advice}"
+    ) as error:
+        backbone(torch.empty(1, 3, *size, device="meta"))
+    for height, width in re.findall(r"(\d+)x(\d+)", str(error.value).partition("pad them")[2]):
+        assert check_backbone(backbone, torch.empty(1, 3, int(height), int(width), device="meta")) == []
+
+
+def test_an_error_that_is_not_about_the_size_stays_what_it_is(small):
+    small.body.conv_stem.forward = lambda images: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        small(RGB)
+    small.body.conv_stem.forward = lambda images: images @ torch.rand(3, 3)
+    with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied|size mismatch|must match"):
+        small(RGB)
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "pit_ti_224", "pit_s_224"])
+def test_a_model_whose_maps_never_lie_at_their_strides_is_refused(name):
+    with pytest.raises(
+        BackboneError, match=r"cannot serve as a backbone, its maps do not lie at their strides"
+    ):
+        create_backbone(name)
+
+
+def test_channels_are_those_of_the_maps_where_timm_declares_others():
+    declared = timm.create_model("vitamin_small_224", features_only=True).feature_info.channels()
+    backbone = create_backbone("vitamin_small_224", output_stride=16).eval()
+    assert list(backbone.channels.values()) != declared
+    assert check_backbone(backbone, torch.rand(1, 3, 224, 224)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "output_stride"), [("xception71", 8), ("gernet_l", 16), ("botnet26t_256", 16)]
+)
+def test_an_output_stride_that_changes_the_parameters_is_refused(name, output_stride):
+    with pytest.raises(OutputStrideError, match=rf"{name}' can only be built with output_stride=32"):
+        create_backbone(name, output_stride=output_stride)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "test_resnet",
+            "resnet26d",
+            "mobilenetv3_small_050",
+            "convnext_atto",
+            "regnetx_002",
+            "ghostnet_050",
+        ),
+        *("efficientnet_b0", "densenet121", "vgg11", "mobilevit_xxs", "swin_tiny_patch4_window7_224"),
+        *("vit_tiny_patch16_224", "maxvit_tiny_tf_224", "nasnetalarge", "repvgg_a0", "hgnetv2_b0", "dla34"),
+    ],
+)
+def test_a_sample_of_timm_keeps_the_contract_or_says_why_not(name):
+    """benchmarks/contract.py does this for all 1,371 names."""
+    with torch.device("meta"):
+        for stride in output_strides(name) or [16]:
+            assert check_backbone(create_backbone(name, output_stride=stride)) == []
+
+
+# Training
+
+
+def test_one_small_image_is_too_little_to_train_on_and_is_told_so():
+    backbone = create_backbone("test_resnet").train()
+    with pytest.raises(BatchError, match="more images per batch"):
+        backbone(torch.rand(1, 3, 32, 32))
+    backbone(torch.rand(2, 3, 32, 32))
+    backbone.eval()(torch.rand(1, 3, 32, 32))
 
 
 # What comes out
