@@ -45,9 +45,9 @@ class BatchError(BackboneError):
 
     def __init__(self) -> None:
         super().__init__(
-            "one position of one image is too little for batch norm. Use more images per batch (a last one "
-            "alone is left out by DataLoader(drop_last=True)), larger images, or freeze_backbone=True in a task "
-            "(.eval() elsewhere), which trains no batch norm"
+            "one position of one image is too little for batch norm. Use more images per batch (a last "
+            "one alone is left out by DataLoader(drop_last=True)), larger images, or freeze_backbone=True in a "
+            "task (.eval() elsewhere), which trains no batch norm"
         )
 
     @staticmethod
@@ -103,7 +103,7 @@ class Features(ByStride):
 
 
 def expect_features(features: Any) -> None:
-    """Raise BackboneError, with the remedy, where a head is given something that knows nothing of its input."""
+    """Raise BackboneError, with the remedy, where a head is given what knows nothing of its input."""
     if not isinstance(features, Features):
         raise BackboneError(
             f"a head was given a {type(features).__name__}, which does not say how large the input was: let "
