@@ -1,6 +1,7 @@
 """Figures of the lessons. Every figure is shown with a sentence for readers who cannot see it."""
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -69,7 +70,7 @@ def image_grid(
     for axis, image, caption in zip(axes.flat, images, titles, strict=False):
         if image.ndim == 2 and not image.is_floating_point():
             image = class_colours(image)
-        axis.imshow(image.permute(1, 2, 0) if image.ndim == 3 else image, cmap="gray")
+        axis.imshow((image.permute(1, 2, 0) if image.ndim == 3 else image).numpy(), cmap="gray")
         axis.set_title(caption, fontsize=10)
     figure.suptitle(title)
     return figure
@@ -91,8 +92,9 @@ def class_colours(mask: Tensor) -> Tensor:
             f"labels go from 0 to 255, and these from {mask.min()} to {mask.max()}: if this is no mask but a "
             "picture in grey, pass it as float"
         )
-    first, *others = (torch.tensor(to_rgb(colour)) for colour in CLASS_COLOURS)
-    table = torch.stack([first, *(others * 32)[:254], torch.tensor(to_rgb(UNKNOWN))])  # (256, 3)
+    background, *others = CLASS_COLOURS
+    colours = [background, *itertools.islice(itertools.cycle(others), 254), UNKNOWN]
+    table = torch.tensor([to_rgb(colour) for colour in colours])  # (256, 3)
     return table[mask.long()].permute(2, 0, 1)
 
 
