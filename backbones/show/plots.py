@@ -182,10 +182,10 @@ def _painted(axis: Axes, image: Tensor, paint: Tensor, where: Tensor, title: str
 
 
 def _name_areas(axis: Axes, mask: Tensor, names: Sequence[str]) -> None:
-    """Write the name of each class into its area, unless it is the background or very small."""
+    """Write the name of each class into its area, unless it is background, unknown or very small."""
     for label in mask.unique().tolist() if names else ():
         positions = (mask == label).nonzero()  # (pixels, 2)
-        if label == 0 or len(positions) < 0.003 * mask.numel():
+        if label in (0, 255) or len(positions) < 0.003 * mask.numel():
             continue
         middle = positions.float().median(0).values
         y, x = positions[(positions - middle).square().sum(1).argmin()].tolist()

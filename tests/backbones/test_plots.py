@@ -166,6 +166,7 @@ def test_each_class_is_named_inside_its_area(axis: Axes, draw: Callable[..., Non
     predicted[2:6, 2:18] = 1
     predicted[10, :] = 2  # a ring, say: its middle lies on it or beside it, the name on it
     predicted[18, :] = 2
+    predicted[14:17] = 255  # unknown has no name
     image = torch.zeros(3, 20, 20)
     draw(axis, image, predicted, NAMES)
     places = {text.get_text(): text.get_position() for text in axis.texts}
