@@ -20,10 +20,13 @@ class Quiz:
     """
 
     def __init__(self, path: str | Path):
-        """Args: path of a TOML file of [[question]]s, each with a `text` and [[question.option]]s, each of
-        those with `text`, `why` and, one in each question, `right = true`.
+        """Read the questions.
 
-        Raises: QuizError for a question without exactly one right option or an option without a reason.
+        Args:
+            path: of a TOML file of [[question]]s, each with a `text` and [[question.option]]s. An option has
+                `text`, `why` and, one in each question, `right = true`.
+        Raises:
+            QuizError: a question without exactly one right option, or an option without a reason.
         """
         self.questions = tomllib.loads(Path(path).read_text(encoding="utf-8"))["question"]
         for question in self.questions:
@@ -34,7 +37,7 @@ class Quiz:
                 raise QuizError(f"{path}: every option needs a `why`: {question['text']!r}")
 
     def form(self) -> widgets.VBox:
-        """The live quiz."""
+        """The quiz as buttons, which need a kernel."""
         return widgets.VBox([_form(number, q) for number, q in enumerate(self.questions, 1)])
 
     def __repr__(self) -> str:
@@ -55,6 +58,7 @@ class Quiz:
 
 
 def _static(number: int, question: dict[str, Any]) -> str:
+    """A question as HTML that needs no kernel, its answers folded away."""
     options = "".join(f"<li>{html.escape(o['text'])}</li>" for o in question["option"])
     reasons = "".join(
         f"<li>{'<b>Right.</b>' if o.get('right') else 'No.'} {html.escape(o['why'])}</li>"
@@ -67,6 +71,7 @@ def _static(number: int, question: dict[str, Any]) -> str:
 
 
 def _form(number: int, question: dict[str, Any]) -> widgets.VBox:
+    """A question with a button for each option; a press shows the option's reason."""
     reason = widgets.HTML()
 
     def answer(option: dict[str, Any]) -> None:

@@ -65,6 +65,8 @@ def import_order(package: Path) -> list[str]:
 RULES = [
     (("backbones",), ("grading", "authoring", "tests", "benchmarks", "segmentation_models_pytorch")),
     (("backbones.data", "backbones.measure", "backbones.show"), ("backbones.tasks", "backbones.training")),
+    # A figure draws what it is given, and so needs none of what it draws.
+    (("backbones.show",), tuple(f"backbones.{room}" for room in ("deeplab", "heads", "measure", "vision"))),
 ]
 
 
