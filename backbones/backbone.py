@@ -46,8 +46,8 @@ class BatchError(BackboneError):
     def __init__(self) -> None:
         super().__init__(
             "one position of one image is too little for batch norm. Use more images per batch (a last "
-            "one alone is left out by DataLoader(drop_last=True)), larger images, or freeze_backbone=True in a "
-            "task (.eval() elsewhere), which trains no batch norm"
+            "one alone is left out by DataLoader(drop_last=True)), larger images, or freeze_backbone=True in "
+            "a task (.eval() elsewhere), which trains no batch norm"
         )
 
     @staticmethod

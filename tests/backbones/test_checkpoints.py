@@ -30,15 +30,12 @@ from backbones.weights import (
 
 ROOT = Path(__file__).parents[2]
 BUILDERS = {
-    one.__name__: one
-    for one in (
-        create_backbone,
-        DeepLabV3Plus,
-        Network,
-        ClassificationHead,
-        Detector,
-        SegmentationHead,
-    )
+    "create_backbone": create_backbone,
+    "DeepLabV3Plus": DeepLabV3Plus,
+    "Network": Network,
+    "ClassificationHead": ClassificationHead,
+    "Detector": Detector,
+    "SegmentationHead": SegmentationHead,
 }
 SHARING = [name for name, files in TRAINED.items() if train.SHARED in files]
 SMALL_HEAD = "scenes_presence"  # the quickest to build and to damage

@@ -1,6 +1,7 @@
 """DeepLabv3+: the paper's structure, the paper's costs, and what a swap of the backbone leaves alone."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
 from backbones import DeepLabV3, DeepLabV3Plus, cost, create_backbone
-from backbones.backbone import Backbone, ByStride, StrideError
+from backbones.backbone import Backbone, BatchError, ByStride, Features, StrideError
 from backbones.deeplab import ASPP, Decoder, ImagePooling, conv3x3
 from backbones.vision import OutputStrideError
 
@@ -261,7 +262,8 @@ class Shuffled(Backbone):
 
     def forward(self, x):
         sides = {stride: (math.ceil(side / stride) for side in x.shape[-2:]) for stride in self.channels}
-        return ByStride({s: torch.full((len(x), self.channels[s], *sides[s]), float(s)) for s in sides})
+        maps = {s: torch.full((len(x), self.channels[s], *sides[s]), float(s)) for s in sides}
+        return Features(maps, x.shape[-2:])
 
 
 def test_features_are_asked_for_by_stride():
@@ -315,6 +317,33 @@ def test_an_output_stride_of_32_says_what_to_do():
     with pytest.raises(OutputStrideError, match=r"create_backbone\('resnet18', output_stride=16\)"):
         DeepLabV3Plus(backbone, 7)
     assert DeepLabV3Plus(backbone, 7, rates=(3, 6, 9)).head.rates == (3, 6, 9)
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg11", "densenet121", "dla34", "xception71", "convnext_atto", "pvt_v2_b0"]
+)
+def test_the_advice_for_an_output_stride_of_32_works(name):
+    """Only some models can be dilated; the others are told about rates, or of another backbone."""
+    with torch.device("meta"):
+        backbone = create_backbone(name)
+        with pytest.raises(OutputStrideError) as error:
+            DeepLabV3Plus(backbone, 7)
+        if advised := re.search(r"use (create_backbone\('\w+', output_stride=\d+\))", str(error.value)):
+            DeepLabV3Plus(eval(advised[1]), 7)
+        else:
+            assert "its layers cannot be dilated: give rates=(...)" in str(error.value)
+            model = DeepLabV3Plus(backbone, 7, rates=(3, 6, 9))
+            assert model(torch.empty(2, 3, 64, 64)).shape == (2, 7, 64, 64)
+            assert max(create_backbone("resnet50", output_stride=16).channels) == 16
+
+
+def test_one_tiny_image_is_too_little_to_train_on_and_is_told_so():
+    model = DeepLabV3Plus(Shuffled(), 3, width=32).train()
+    with pytest.raises(BatchError, match="one position of one image is too little for batch norm"):
+        model(torch.zeros(1, 3, 16, 16))
+    model(torch.zeros(2, 3, 16, 16))
+    model(torch.zeros(1, 3, 17, 16))
+    model.eval()(torch.zeros(1, 3, 16, 16))
 
 
 def test_a_missing_low_level_map_is_named():
@@ -376,7 +405,8 @@ def test_anatomy_names_every_part_with_its_true_shape():
     image = torch.randn(1, 3, 97, 65)
     with torch.no_grad():
         maps = network.backbone(image)
-        logits = network.head(maps)
+        at_stride_4 = network.head.decoder(network.head.aspp(maps[16]), maps[4])
+        logits = network.head.classifier(at_stride_4)
     shapes = [part.shape for part in anatomy]
     assert shapes[:4] == [tuple(one.shape[1:]) for one in maps.values()]
     assert shapes[-1] == tuple(logits.shape[1:])
