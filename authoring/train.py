@@ -27,7 +27,8 @@ from backbones import Backbone, DeepLabV3Plus, Network, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
 from backbones.heads import ClassificationHead, Detector, SegmentationHead
-from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task, evaluate, fit
+from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task
+from backbones.training import evaluate, fit
 from backbones.weights import CHECKPOINTS, CHECKSUMS, TRAINED, WeightsMissingError
 
 BACKBONE = "tf_efficientnet_lite0"

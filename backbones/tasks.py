@@ -2,7 +2,7 @@
 
     Classification              one answer for each image     cross-entropy           accuracy
     MultiLabelClassification    several answers, or none      binary cross-entropy    macro F1
-    Segmentation                one answer for each pixel     cross-entropy           mean IoU
+    Segmentation                one answer at each position   cross-entropy           mean IoU
     Detection                   boxes with classes            the detector's own      mean average precision
 
 `fit(task, data, epochs)` trains any of them, `evaluate(task, data)` measures it. A batch is a pair (images,
@@ -21,7 +21,6 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex, MultilabelF1Score
 from torchmetrics.detection import MeanAveragePrecision
 
-from .backbone import Network
 from .heads import Detector, check_targets
 from .training import evaluate, fit
 
@@ -62,16 +61,17 @@ class Task(pl.LightningModule):
         freeze_backbone: bool = False,
         falling_rate: bool = False,
     ):
-        """Args:
-        network: with a part called `backbone`.
-        metric: compares decisions with answers.
-        lr: learning rate of the head, and of a neck if there is one.
-        backbone_lr: learning rate of the backbone; None for a tenth of `lr`, since pretrained weights need
-            small corrections while a new head starts from random numbers.
-        freeze_backbone: True leaves the backbone exactly as it is. Its parameters get no gradients and its
-            batch norm stays in eval mode, so that its running mean and variance do not move either.
-        falling_rate: True lets both learning rates rise during the first tenth of the training and then fall
-            to zero, see `rate_factor`. False keeps them as they are, from the first batch to the last.
+        """
+        Args:
+            network: with a part called `backbone`.
+            metric: compares decisions with answers.
+            lr: learning rate of the head, and of a neck if there is one.
+            backbone_lr: learning rate of the backbone; None for a tenth of `lr`, since pretrained weights
+                need small corrections while a new head starts from random numbers.
+            freeze_backbone: True leaves the backbone exactly as it is, whoever calls `train()`: without
+                gradients, and in eval mode, so that batch norm's mean and variance do not move either.
+            falling_rate: True lets both learning rates rise during the first tenth of the training and then
+                fall to zero, see `rate_factor`.
         """
         super().__init__()
         self.network = network
@@ -85,7 +85,16 @@ class Task(pl.LightningModule):
             setattr(self, f"{phase}_{self.metric_name}", metric.clone())
 
     def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
-        """How wrong the logits are, a scalar to be made smaller."""
+        """How wrong the logits are.
+
+        Args:
+            logits: what the network gives.
+            answers: what it should have said; the task's class says of which shape and type.
+        Returns:
+            A scalar, to be made smaller.
+        Raises:
+            ValueError: for answers that cannot be meant.
+        """
         raise NotImplementedError(f"{type(self).__name__} has to say what its loss is")
 
     def decide(self, logits: Tensor) -> Tensor:
@@ -93,23 +102,23 @@ class Task(pl.LightningModule):
         return logits
 
     def forward(self, *inputs: Any) -> Any:
-        """(B, 3, H, W) => what the network gives."""
-        try:
-            return self.network(*inputs)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise ValueError(
-                "one position of one image is too little for batch norm. Use more images a batch (a last one "
-                "alone goes with DataLoader(drop_last=True)), larger images, or freeze_backbone=True"
-            ) from error
+        """What the network answers."""
+        self._keep_frozen()
+        return self.network(*inputs)
 
     def train(self, mode: bool = True) -> "Task":
         """Switch to training mode, but never a frozen backbone: its batch norm would go on learning."""
         super().train(mode)
+        self._keep_frozen()
+        return self
+
+    def on_train_batch_start(self, batch: tuple, batch_index: int) -> None:
+        self._keep_frozen()
+
+    def _keep_frozen(self) -> None:
+        """Undo `network.train()`, which knows nothing of this task and which any callback may have called."""
         if self.freeze_backbone:
             self.network.backbone.eval()
-        return self
 
     def on_fit_start(self) -> None:
         self.train()  # Lightning leaves every part in the mode it finds it in
@@ -131,7 +140,7 @@ class Task(pl.LightningModule):
         loss = self.loss(logits, answers)
         metric = getattr(self, f"{phase}_{self.metric_name}")
         metric(self.decide(logits), answers)
-        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
+        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=len(answers))
         self.log(f"{phase}_{self.metric_name}", metric, on_step=False, on_epoch=True)
         return loss
 
@@ -164,8 +173,11 @@ def rate_factor(step: int, steps: int) -> float:
     steps at the end settle what large ones leave jumping about. Half a cosine: Loshchilov, Hutter, SGDR
     (2017), equation 5; the rise: Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
 
-    Args: step, batches trained on so far, from 0; steps, batches in the whole training.
-    Returns: a number from 0 to 1; 1 after a tenth of the steps, 0 after the last.
+    Args:
+        step: batches trained on so far, from 0.
+        steps: batches in the whole training.
+    Returns:
+        A number from 0 to 1: 1 after a tenth of the steps, 0 after the last.
     """
     rise = max(1, steps // 10)
     if step < rise:
@@ -174,38 +186,38 @@ def rate_factor(step: int, steps: int) -> float:
 
 
 class Classification(Task):
-    """One answer for each image: cross-entropy, accuracy. Answers are labels int64 (B,), from 0."""
+    """One answer for each image: cross-entropy, accuracy. Answers are labels int64 (B,), from 0.
+
+    Args:
+        network: gives logits (B, num_classes).
+        num_classes: how many different answers there are.
+        lr: as all options, see `Task`.
+    """
 
     answers, metric_name = "label", "accuracy"
 
-    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
-        """Args: network, gives logits (B, num_classes); lr and options, see `Task`."""
+    def __init__(self, network: nn.Module, num_classes: int, lr: float = 1e-3, **options: Any):
         super().__init__(network, MulticlassAccuracy(num_classes, average="micro"), lr, **options)
         self.num_classes = num_classes
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Args: logits (B, num_classes); labels (B,). Raises: ValueError for a label that is no class."""
-        if labels.shape != logits.shape[:1]:
-            shapes = f"labels {tuple(labels.shape)} do not fit logits {tuple(logits.shape)}"
-            raise ValueError(f"{shapes}: one label for each image is needed")
-        _check_labels(labels, self.num_classes)
+        _check_labels(labels, logits, self.num_classes)
         return F.cross_entropy(logits, labels)
 
 
 class MultiLabelClassification(Task):
     """Any number of answers for each image: binary cross-entropy a class, F1 averaged over classes.
 
-    Answers are presence, float (B, num_classes), 1 for what is in the image and 0 for what is not.
+    Answers are presence (B, num_classes) of any type, 1 for what is in the image and 0 for what is not.
+    It is made like `Classification`.
     """
 
     answers, metric_name = "presence", "f1"
 
-    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
-        """Args: network, gives logits (B, num_classes); lr and options, see `Task`."""
+    def __init__(self, network: nn.Module, num_classes: int, lr: float = 1e-3, **options: Any):
         super().__init__(network, MultilabelF1Score(num_classes, average="macro"), lr, **options)
 
     def loss(self, logits: Tensor, presence: Tensor) -> Tensor:
-        """Args: logits, presence (B, num_classes). Raises: ValueError for other answers than 0 and 1."""
         if presence.shape != logits.shape:
             shapes = f"presence {tuple(presence.shape)} does not fit logits {tuple(logits.shape)}"
             raise ValueError(f"{shapes}: one number for each image and class is needed")
@@ -219,53 +231,82 @@ class MultiLabelClassification(Task):
 
 
 class Segmentation(Task):
-    """One answer for each pixel: cross-entropy, mean intersection over union (mIoU).
+    """One answer at each position, be it pixel, token or node: cross-entropy, mean intersection over union.
 
-    Answers are masks int64 (B, H, W), from 0; pixels with 255 count neither for the loss nor for the metric.
-    The pixels of all images are counted together, and a class that is neither in the masks nor in the
+    Answers are masks int64, from 0, shaped as the logits without their channels: (B, H, W), (B, T) or (N,).
+    The positions of all images are counted together, and a class that is neither in the masks nor in the
     predictions is left out of the mean: there is nothing to be right or wrong about.
+
+    Args:
+        network: gives logits (B, num_classes, H, W), (B, num_classes, T) or (N, num_classes).
+        num_classes: how many different answers there are, the background included.
+        lr: as all options, see `Task`.
+        ignore_index: the label of positions that count neither for the loss nor for the metric. None for 255,
+            as in Pascal VOC, or where 255 is a class -100, as in torch. With None an epoch of nothing but 0
+            and 255 raises a ValueError, because black and white pictures look like that.
     """
 
     answers, metric_name = "mask", "miou"
 
-    def __init__(self, network: Network, num_classes: int, lr: float = 1e-3, **options: Any):
-        """Args: network, gives logits (B, num_classes, H, W); lr and options, see `Task`."""
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        lr: float = 1e-3,
+        ignore_index: int | None = None,
+        **options: Any,
+    ):
+        ignored = ignore_index if ignore_index is not None else IGNORE if num_classes <= IGNORE else -100
         # `loss` checks the labels; torchmetrics would do so once more, and slowly.
-        metric = MulticlassJaccardIndex(num_classes, ignore_index=IGNORE, validate_args=False)
+        metric = MulticlassJaccardIndex(num_classes, ignore_index=ignored, validate_args=False)
         super().__init__(network, metric, lr, **options)
         self.num_classes = num_classes
+        self.ignore_index = ignored
+        self._suspects_black_and_white = ignore_index is None and ignored == IGNORE
+        self.on_train_epoch_start()
 
     def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """The mean over all labeled pixels, 0 if there are none.
-
-        Args: logits (B, num_classes, H, W); masks (B, H, W).
-        Raises: ValueError for a mask of another size, or with a label that is no class.
-        """
-        if masks.shape != logits[:, 0].shape:
-            shapes = f"masks {tuple(masks.shape)} do not fit logits {tuple(logits.shape)}"
-            raise ValueError(f"{shapes}: resize a mask with its image, taking the nearest label")
-        labels = masks[masks != IGNORE]
-        _check_labels(labels, self.num_classes, f"; {IGNORE} marks pixels that do not count")
-        total = F.cross_entropy(logits, masks, ignore_index=IGNORE, reduction="sum")
-        return total / max(1, len(labels))
+        """The mean over all positions that count, 0 if there are none."""
+        counted = _check_labels(masks, logits, self.num_classes, self.ignore_index)
+        self._objects_met |= bool(counted.any())
+        self._ignored_met |= len(counted) < masks.numel()
+        total = F.cross_entropy(logits, masks, ignore_index=self.ignore_index, reduction="sum")
+        return total / max(1, len(counted))
 
     def decide(self, logits: Tensor) -> Tensor:
-        """The class with the highest score at each pixel, (B, H, W)."""
+        """The class with the highest score at each position."""
         return logits.argmax(dim=1)
+
+    def on_train_epoch_start(self) -> None:
+        self._objects_met = self._ignored_met = False
+
+    def on_train_epoch_end(self) -> None:
+        # Some images may well show no object and have borders that do not count; not all images.
+        if self._suspects_black_and_white and self._ignored_met and not self._objects_met:
+            raise ValueError(
+                f"all masks are 0 and {IGNORE} only, and {IGNORE} marks what does not count. If it is the "
+                f"object, white on black, convert each mask by (mask == {IGNORE}).long(); if no image shows "
+                f"an object, say so by Segmentation(..., ignore_index={IGNORE})"
+            )
+
+    on_test_epoch_start, on_test_epoch_end = on_train_epoch_start, on_train_epoch_end
 
 
 class Detection(Task):
     """Boxes with classes: the detector's own losses, mean average precision (mAP).
 
-    Answers are targets, a dictionary for each image: see `Detector.forward`. For `map50` an object is found
-    if a box overlaps it by an IoU of at least 0.5; `map` is the mean over ten such thresholds, 0.5 to 0.95.
-    Training logs the loss, validation and test log the metric.
+    Answers are targets, a dictionary for each image: see `Detector`. For `map50` an object is found if a box
+    overlaps it by an IoU of at least 0.5; `map` is the mean over ten such thresholds, 0.5 to 0.95. Training
+    logs the loss, validation and test log the metric.
+
+    Args:
+        network: a Detector.
+        lr: as all options, see `Task`.
     """
 
     answers, metric_name = "targets", "map"
 
     def __init__(self, network: Detector, lr: float = 1e-3, **options: Any):
-        """Args: network, a Detector; lr and options, see `Task`."""
         super().__init__(network, MeanAveragePrecision(), lr, **options)
 
     def _step(self, phase: str, batch: tuple) -> Tensor | None:
@@ -275,7 +316,7 @@ class Detection(Task):
             self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
             return loss
         if isinstance(self.network, Detector):  # it looks at targets only where it measures losses
-            check_targets(targets, self.network.num_classes, len(images))
+            targets = check_targets(targets, self.network.num_classes, len(images))
         getattr(self, f"{phase}_map").update(self(images), targets)
 
     def on_validation_epoch_end(self) -> None:
@@ -292,14 +333,26 @@ class Detection(Task):
             self.log(f"{phase}_{name}", value if value >= 0 else torch.nan)
 
 
-def _check_labels(labels: Tensor, num_classes: int, also: str = "") -> None:
-    """Raise ValueError, naming the first label that is no class."""
+def _check_labels(
+    labels: Tensor, logits: Tensor, num_classes: int, ignore_index: int | None = None
+) -> Tensor:
+    """The labels that count, in one row. Raises ValueError for those that no network could answer with."""
+    if labels.shape != logits[:, 0].shape:
+        advice = "one label for each image, or for each of its positions, is needed"
+        if labels.shape == logits[:, :1].shape:
+            advice = f"labels have no channels, take the one away by .squeeze({1 - logits.ndim})"
+        elif labels.ndim > 1:
+            advice += "; resize a mask with its image, taking the nearest label"
+        raise ValueError(f"labels {tuple(labels.shape)} do not fit logits {tuple(logits.shape)}: {advice}")
     if labels.dtype != torch.int64:
         raise ValueError(
             f"labels are {labels.dtype}, but classes are counted in torch.int64: convert them by .long(); a "
             "mask that was resized must have taken the nearest label, not a mixture"
         )
-    strange = labels[(labels < 0) | (labels >= num_classes)]
+    counted = labels if ignore_index is None else labels[labels != ignore_index]
+    strange = counted[(counted < 0) | (counted >= num_classes)]
     if len(strange):
+        also = "" if ignore_index is None else f"; {ignore_index} marks what does not count"
         known = f"num_classes={num_classes}, so 0 to {num_classes - 1} are{also}"
         raise ValueError(f"label {strange[0].item()} is no class: {known}")
+    return counted

@@ -7,90 +7,53 @@ import math
 from typing import NamedTuple
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
-
-from backbones import Network, create_backbone
-from backbones.heads import ClassificationHead, Detector, SegmentationHead
-from backbones.tasks import (
-    Classification,
-    Detection,
-    MultiLabelClassification,
-    Segmentation,
-    Task,
-    evaluate,
-    fit,
+from small_tasks import (
+    METRICS,
+    NOTHING,
+    Batches,
+    Deeper,
+    classification,
+    detection,
+    multi_label,
+    segmentation,
+    target,
 )
+from torch import Tensor
+
+from backbones import BackboneError, create_backbone
+from backbones.tasks import Task
+from backbones.training import evaluate, fit
 from backbones.vision import ImageError
 
-
-class Batches(pl.LightningDataModule):
-    """The same pictures with the same answers, to train, validate and test."""
-
-    def __init__(self, images: Tensor, answers: Tensor | list, batch_size: int = 4):
-        super().__init__()
-        self.pairs = list(zip(images, answers, strict=True))
-        self.batch_size = batch_size
-
-    def train_dataloader(self) -> DataLoader:
-        def together(pairs: list) -> tuple:
-            images, answers = zip(*pairs, strict=True)
-            return torch.stack(images), torch.stack(answers) if isinstance(answers[0], Tensor) else answers
-
-        return DataLoader(self.pairs, self.batch_size, collate_fn=together)
-
-    val_dataloader = test_dataloader = train_dataloader
+EVERY_TASK = pytest.mark.parametrize("make", METRICS)
 
 
-def classification(**options) -> Task:
-    backbone = create_backbone("test_efficientnet")
-    head = ClassificationHead(backbone.channels, num_classes=3)
-    return Classification(Network(backbone, head), num_classes=3, **options)
+def timm_task(make, **options) -> Task:
+    return make(create_backbone("test_efficientnet"), **options)
 
 
-def multi_label(**options) -> Task:
-    backbone = create_backbone("test_efficientnet")
-    head = ClassificationHead(backbone.channels, num_classes=3)
-    return MultiLabelClassification(Network(backbone, head), num_classes=3, **options)
+def train(task: Task, data: Batches) -> None:
+    fit(task, data, epochs=1, validate=False)  # validation would look at the same images before
 
 
-def segmentation(**options) -> Task:
-    backbone = create_backbone("test_efficientnet")
-    head = SegmentationHead(backbone.channels, num_classes=3)
-    return Segmentation(Network(backbone, head), num_classes=3, **options)
-
-
-def detection(**options) -> Task:
-    return Detection(Detector(create_backbone("test_efficientnet"), num_classes=3), **options)
-
-
-def target(boxes: list[list[float]], labels: list[int]) -> dict[str, Tensor]:
-    return {
-        "boxes": torch.tensor(boxes).float().reshape(-1, 4),
-        "labels": torch.tensor(labels, dtype=torch.int64),
-    }
+TRAINING_AND_TEST = pytest.mark.parametrize("run", [train, evaluate])
 
 
 def right_answers(make, count: int, size: int) -> Tensor | list:
     """Class 1 everywhere, for pictures of size x size."""
     return {
         classification: torch.ones(count, dtype=torch.int64),
-        multi_label: torch.tensor([[0.0, 1.0, 0.0]]).repeat(count, 1),
+        multi_label: torch.tensor([[0.0, 1.0]]).repeat(count, 1),
         segmentation: torch.ones(count, size, size, dtype=torch.int64),
         detection: [target([[0, 0, size, size]], [1])] * count,
     }[make]
 
 
-METRICS = {classification: "accuracy", multi_label: "f1", segmentation: "miou", detection: "map50"}
-EVERY_TASK = pytest.mark.parametrize("make", METRICS)
-
-
-def train_and_test(make, data: Batches) -> tuple[float, float]:
+def train_and_test(make, data: Batches, **options) -> tuple[float, float]:
     """The loss of an epoch and the test metric; everything that was learned must be a number."""
     torch.manual_seed(0)
-    task = make()
+    task = timm_task(make, **options)
     (history,) = fit(task, data, epochs=1)
     assert all(value.isfinite().all() for value in task.network.state_dict().values())
     return history["train_loss"], evaluate(task, data)[f"test_{METRICS[make]}"]
@@ -98,24 +61,55 @@ def train_and_test(make, data: Batches) -> tuple[float, float]:
 
 # ---- Nothing in the picture -----------------------------------------------------------------------
 
-NOTHING = {
-    "no class": (multi_label, torch.zeros(4, 3)),
-    "background": (segmentation, torch.zeros(4, 32, 32, dtype=torch.int64)),
-    "unlabeled": (segmentation, torch.full((4, 32, 32), 255)),
-    "no boxes": (detection, [target([], [])] * 4),
+NOTHING_IN_IT = {
+    "no class": (multi_label, torch.zeros(4, 2), {}),
+    "background": (segmentation, torch.zeros(4, 32, 32, dtype=torch.int64), {}),
+    "unlabeled": (segmentation, torch.full((4, 32, 32), 255), {"ignore_index": 255}),
+    "no boxes": (detection, [NOTHING] * 4, {}),
 }
 
 
-@pytest.mark.parametrize("case", NOTHING)
+@pytest.mark.parametrize("case", NOTHING_IN_IT)
 def test_pictures_with_nothing_in_them_train_and_are_measured(case):
-    make, answers = NOTHING[case]
-    loss, metric = train_and_test(make, Batches(torch.rand(4, 3, 32, 32), answers))
+    make, answers, options = NOTHING_IN_IT[case]
+    loss, metric = train_and_test(make, Batches(torch.rand(4, 3, 32, 32), answers), **options)
     assert loss >= 0
     assert (loss == 0) == (case == "unlabeled")
     if case in ("no boxes", "unlabeled"):
         assert math.isnan(metric), "there is nothing that could have been right or wrong"
     else:
         assert 0 <= metric <= 1
+
+
+# ---- Masks in black and white --------------------------------------------------------------------
+
+WHITE_SQUARE = torch.zeros(32, 32, dtype=torch.int64)
+WHITE_SQUARE[4:20, 4:20] = 255
+
+
+@TRAINING_AND_TEST
+@pytest.mark.parametrize("masks", [[WHITE_SQUARE] * 2, [torch.full_like(WHITE_SQUARE, 255)] * 2])
+def test_masks_saved_in_black_and_white_are_refused_with_advice_that_works(run, masks):
+    images = torch.rand(2, 3, 32, 32)
+    with pytest.raises(ValueError, match=r"all masks are 0 and 255 only.* by \(mask == 255\)\.long\(\)"):
+        run(segmentation(Deeper()), Batches(images, masks))
+    run(segmentation(Deeper()), Batches(images, [(mask == 255).long() for mask in masks]))
+    run(segmentation(Deeper(), ignore_index=255), Batches(images, masks))
+
+
+def test_black_and_white_is_said_after_one_epoch(capfd):
+    with pytest.raises(ValueError, match="all masks are 0 and 255 only"):
+        fit(segmentation(Deeper()), Batches(torch.rand(2, 3, 32, 32), [WHITE_SQUARE] * 2, 1), epochs=3)
+    assert " 2/6 " in capfd.readouterr().out.split("\r")[-1]
+
+
+@TRAINING_AND_TEST
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_some_pictures_may_show_background_and_what_does_not_count(run, first):
+    """Filled up to a square, and nothing in it; such pictures alone in their batches, and in any order."""
+    masks = [WHITE_SQUARE, WHITE_SQUARE, WHITE_SQUARE.where(WHITE_SQUARE == 0, 1)]
+    masks = masks[first:] + masks[:first]
+    run(segmentation(Deeper()), Batches(torch.rand(3, 3, 32, 32), masks, batch_size=1))
 
 
 # ---- One image -----------------------------------------------------------------------------------
@@ -139,29 +133,30 @@ def test_a_last_batch_of_one_image_trains(make):
 
 
 @EVERY_TASK
-@pytest.mark.parametrize(
-    "run", [evaluate, lambda task, data: fit(task, data, epochs=1)], ids=["test", "train"]
-)
+@TRAINING_AND_TEST
 def test_gray_images_are_refused_with_advice_that_works(make, run):
     gray = torch.rand(4, 1, 32, 32)
     with pytest.raises(ImageError, match=r"gray images repeat the channel: images\.expand\(-1, 3, -1, -1\)"):
-        run(make(), Batches(gray, right_answers(make, 4, 32)))
-    run(make(), Batches(gray.expand(-1, 3, -1, -1), right_answers(make, 4, 32)))
+        run(timm_task(make), Batches(gray, right_answers(make, 4, 32)))
+    run(timm_task(make), Batches(gray.expand(-1, 3, -1, -1), right_answers(make, 4, 32)))
 
 
 # ---- One pixel -----------------------------------------------------------------------------------
 
 
 @EVERY_TASK
-def test_one_image_of_one_pixel_is_too_little_for_batch_norm_and_two_are_enough(make):
-    one = Batches(torch.rand(1, 3, 1, 1), right_answers(make, 1, 1))
-    assert 0 <= evaluate(make(), one)[f"test_{METRICS[make]}"] <= 1
-    task = make()
+def test_one_image_of_one_pixel_is_too_little_for_batch_norm(make):
     with pytest.raises(
-        ValueError, match=r"one position of one image is too little for batch norm\. Use more"
+        BackboneError, match=r"too little for batch norm\. Use more .* or freeze_backbone=True"
     ):
-        fit(task, one, epochs=1)
-    (history,) = fit(make(freeze_backbone=True), one, epochs=1)
+        fit(timm_task(make), Batches(torch.rand(1, 3, 1, 1), right_answers(make, 1, 1)), epochs=1)
+
+
+@EVERY_TASK
+def test_one_pixel_is_enough_for_a_frozen_backbone_to_measure_and_for_two_images(make):
+    one = Batches(torch.rand(1, 3, 1, 1), right_answers(make, 1, 1))
+    assert 0 <= evaluate(timm_task(make), one)[f"test_{METRICS[make]}"] <= 1
+    (history,) = fit(timm_task(make, freeze_backbone=True), one, epochs=1)
     assert history["train_loss"] >= 0
     assert train_and_test(make, Batches(torch.rand(2, 3, 1, 1), right_answers(make, 2, 1)))[0] >= 0
 
@@ -191,27 +186,32 @@ WRONG = [
     Wrong(classification, torch.tensor([0, 3]), "label 3 is no class: num_classes=3, so 0 to 2 are$"),
     Wrong(classification, torch.tensor([0, -1]), "label -1 is no class"),
     Wrong(
-        classification, torch.tensor([0.0, 1.0]), r"labels are torch\.float32, .* convert them by \.long\(\)"
+        classification, torch.zeros(2, 0), r"labels \(2, 0\) do not fit logits \(2, 3\): one label for each"
     ),
     Wrong(
-        classification, torch.tensor([[0], [1]]), r"labels \(2, 1\) do not fit logits \(2, 3\): one label for"
+        classification, torch.eye(3)[:2], r"labels \(2, 3\) do not fit logits \(2, 3\): one label for each"
     ),
     Wrong(
-        multi_label, torch.full((2, 3), 2.0), "presence contains 2.0: 1 is for a class in the image, else 0"
+        multi_label, torch.full((2, 2), 2.0), "presence contains 2.0: 1 is for a class in the image, else 0"
     ),
-    Wrong(multi_label, torch.full((2, 3), -1), "presence contains -1:"),
-    Wrong(multi_label, torch.full((2, 3), math.nan), "presence contains nan:"),
+    Wrong(multi_label, torch.full((2, 2), -1), "presence contains -1:"),
+    Wrong(multi_label, torch.full((2, 2), math.nan), "presence contains nan:"),
+    Wrong(multi_label, torch.full((2, 2), 0.5).half(), "presence contains 0.5:"),
     Wrong(
-        multi_label, torch.zeros(2, 4), r"presence \(2, 4\) does not fit logits \(2, 3\): one number for each"
+        multi_label, torch.zeros(2, 4), r"presence \(2, 4\) does not fit logits \(2, 2\): one number for each"
     ),
-    Wrong(multi_label, torch.tensor([0, 1]), r"presence \(2,\) does not fit logits \(2, 3\)"),
-    Wrong(segmentation, one_pixel(3), "label 3 is no class: num_classes=3, so 0 to 2 are; 255 marks pixels"),
+    Wrong(multi_label, torch.zeros(2, 2, 1), r"presence \(2, 2, 1\) does not fit logits \(2, 2\)"),
+    Wrong(multi_label, torch.tensor([0, 1]), r"presence \(2,\) does not fit logits \(2, 2\)"),
+    Wrong(multi_label, torch.zeros(2, 0), r"presence \(2, 0\) does not fit logits \(2, 2\)"),
+    Wrong(segmentation, one_pixel(3), "label 3 is no class: num_classes=3, so 0 to 2 are; 255 marks what"),
     Wrong(segmentation, one_pixel(-1), "label -1 is no class"),
     Wrong(segmentation, one_pixel(254), "label 254 is no class"),
-    Wrong(segmentation, one_pixel(1).byte(), r"labels are torch\.uint8, .* convert them by \.long\(\)"),
-    Wrong(segmentation, one_pixel(1) * 0.5, r"labels are torch\.float32, .* nearest label, not a mixture"),
     Wrong(
-        segmentation, torch.zeros(2, 16, 16).long(), r"masks \(2, 16, 16\) do not fit .* resize a mask with"
+        segmentation, torch.zeros(2, 16, 16).long(), r"labels \(2, 16, 16\) do not fit .* resize a mask with"
+    ),
+    Wrong(segmentation, torch.zeros(2, 0), r"labels \(2, 0\) do not fit logits \(2, 3, 32, 32\)"),
+    Wrong(
+        segmentation, torch.tensor([0, 1]), r"labels \(2,\) do not fit logits \(2, 3, 32, 32\): one label for"
     ),
     Wrong(detection, [SIZED, target([[1, 1, 9, 9]], [3])], "image 1 has label 3, but labels go from 1 to 2"),
     Wrong(
@@ -224,16 +224,35 @@ WRONG = [
 ]
 
 
+@TRAINING_AND_TEST
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.make.__name__}: {wrong.sentence}")
-def test_answers_that_are_none_are_named_when_training_and_when_measuring(wrong):
-    data = Batches(torch.rand(2, 3, 32, 32), wrong.answers)
-    for run in (evaluate, lambda task, data: fit(task, data, epochs=1)):
-        with pytest.raises(ValueError, match=wrong.sentence):
-            run(wrong.make(), data)
+def test_answers_that_are_none_are_named(wrong, run):
+    with pytest.raises(ValueError, match=wrong.sentence):
+        run(wrong.make(Deeper()), Batches(torch.rand(2, 3, 32, 32), wrong.answers))
 
 
-def test_what_is_no_number_but_says_yes_or_no_is_an_answer():
-    for presence in (torch.tensor([[True, False, True]] * 2), torch.tensor([[1, 0, 1]] * 2)):
-        loss, metric = train_and_test(multi_label, Batches(torch.rand(2, 3, 32, 32), presence))
-        assert loss > 0
-        assert 0 <= metric <= 1
+ANSWERS = {classification: torch.tensor([0, 1]), segmentation: one_pixel(1)}
+NO_CHANNELS = {classification: ".squeeze(-1)", segmentation: ".squeeze(-3)"}
+OTHER_TYPES = (torch.bool, torch.uint8, torch.int32, torch.float16, torch.float32, torch.float64)
+
+
+@TRAINING_AND_TEST
+@pytest.mark.parametrize("make", ANSWERS)
+@pytest.mark.parametrize("other", [None, *OTHER_TYPES], ids=str)
+def test_labels_of_another_form_are_refused_with_advice_that_works(make, run, other):
+    """A dimension for a channel, or another type; mended in the data set, an image at a time."""
+    right, images = ANSWERS[make], torch.rand(2, 3, 32, 32)
+    wrong, advice = (right.to(other), ".long()") if other else (right.unsqueeze(1), NO_CHANNELS[make])
+    with pytest.raises(ValueError, match=r"^labels .*\.(long|squeeze)\(") as caught:
+        run(make(Deeper()), Batches(images, wrong))
+    assert advice in str(caught.value)
+    mended = [eval(f"label{advice}", {"label": label}) for label in wrong]
+    assert torch.equal(torch.stack(mended), right)
+    run(make(Deeper()), Batches(images, mended))
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES, ids=str)
+def test_presence_may_be_of_any_type(kind):
+    presence = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    expected = train_and_test(multi_label, Batches(torch.ones(2, 3, 32, 32), presence))
+    assert train_and_test(multi_label, Batches(torch.ones(2, 3, 32, 32), presence.to(kind))) == expected

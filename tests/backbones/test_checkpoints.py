@@ -52,9 +52,9 @@ def task_on(network: nn.Module) -> Task:
     """The task that measures a network."""
     if isinstance(network, Detector):
         return Detection(network)
-    if isinstance(network):
-        return Segmentation(network, 7)
-    return MultiLabelClassification(network, 6)
+    if isinstance(network.head, ClassificationHead):
+        return MultiLabelClassification(network, 6)
+    return Segmentation(network, 7)
 
 
 @pytest.fixture(scope="module")
