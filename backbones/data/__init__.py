@@ -1,5 +1,5 @@
 """Data for the lessons and labs, from real pictures inside installed packages, so nothing is downloaded.
-Two well-known sets beside them lie in a folder of yours and are downloaded only by `download=True`.
+Your own pictures come from a folder. Two well-known sets are downloaded only by `download=True`.
 
 Each data set is a LightningDataModule; its class says shapes, value range, classes, source and licence.
 
@@ -7,6 +7,7 @@ Each data set is a LightningDataModule; its class says shapes, value range, clas
     Digits   1,797 handwritten digits, 8x8
     Faces    200 crops with and without a face, 25x25
     Scenes   generated shapes on photographs, with class, box and mask for every object
+    Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -14,10 +15,17 @@ Each data set is a LightningDataModule; its class says shapes, value range, clas
 
 from .digits import Digits
 from .faces import Faces
-from .folders import DataFolderError
-from .pedestrians import PennFudanPed
-from .pets import OxfordIIITPet
+from .folder import DataFolderError, Folder, OxfordIIITPet, PennFudanPed
 from .photos import Photos
 from .scenes import Scenes
 
-__all__ = ["DataFolderError", "Digits", "Faces", "OxfordIIITPet", "PennFudanPed", "Photos", "Scenes"]
+__all__ = [
+    "DataFolderError",
+    "Digits",
+    "Faces",
+    "Folder",
+    "OxfordIIITPet",
+    "PennFudanPed",
+    "Photos",
+    "Scenes",
+]
