@@ -261,7 +261,7 @@ class Shuffled(Backbone):
         self.channels = ByStride({16: 6, 1: 3, 4: 5, 8: 4, 2: 2})
 
     def forward(self, x):
-        sides = {stride: (math.ceil(side / stride) for side in x.shape[-2:]) for stride in self.channels}
+        sides = {stride: [math.ceil(side / stride) for side in x.shape[-2:]] for stride in self.channels}
         maps = {s: torch.full((len(x), self.channels[s], *sides[s]), float(s)) for s in sides}
         return Features(maps, x.shape[-2:])
 
