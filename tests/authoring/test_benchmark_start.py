@@ -28,9 +28,7 @@ def test_only_import_statements_of_the_first_cell_count(tmp_path):
 
 
 def test_imports_run_in_a_process_that_has_loaded_a_kernel():
-    seconds = start.measure(
-        "import sys\nassert 'ipykernel.kernelapp' in sys.modules and 'torch' not in sys.modules"
-    )
+    start.measure("import sys\nassert 'ipykernel.kernelapp' in sys.modules and 'torch' not in sys.modules")
     with pytest.raises(subprocess.CalledProcessError):
         start.measure("import no_such_module_anywhere")
 
