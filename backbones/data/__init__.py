@@ -1,7 +1,7 @@
 """Data for the lessons and labs, from real pictures inside installed packages, so nothing is downloaded.
 Your own pictures come from a folder. Two well-known sets are downloaded only by `download=True`.
 
-Each data set is a LightningDataModule; its class says shapes, value range, classes, source and licence.
+Each set to train on is a LightningDataModule; a class says shapes, value range, classes, source and licence.
 
     Photos   ten color and gray photographs with their ImageNet answers
     Digits   1,797 handwritten digits, 8x8

@@ -1,7 +1,6 @@
 """Handwritten digits, small enough to train on in seconds."""
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 from .images import LabeledImages, Statistic
@@ -36,5 +35,7 @@ class Digits(LabeledImages):
         super().__init__(image_size, channels, labels_per_class, batch_size, mean, std, seed)
 
     def load(self) -> tuple[Tensor, Tensor]:
+        from sklearn.datasets import load_digits  # here: with scipy it takes a second to import
+
         digits = load_digits()
         return torch.from_numpy(digits.images).float() / 16, torch.from_numpy(digits.target).long()

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from pytorch_lightning import LightningDataModule
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import v2
@@ -152,6 +151,8 @@ class LabeledImages(SplitData):
         )
 
     def _split(self, labels: Tensor) -> list[Tensor]:
+        from sklearn.model_selection import train_test_split  # here: with scipy it takes a second to import
+
         train_size, val_size, test_size = self.split_sizes
         indices = torch.arange(len(labels)).numpy()
         rest, test = train_test_split(indices, test_size=test_size, stratify=labels, random_state=0)

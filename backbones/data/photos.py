@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from PIL import Image
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -63,7 +62,7 @@ _PHOTOS = {
 }
 
 
-class Photos(LightningDataModule):
+class Photos:
     """Ten real photographs, and which of ImageNet's 1,000 classes are right for each.
 
         photos = Photos()
@@ -98,7 +97,6 @@ class Photos(LightningDataModule):
             mean, std: one number or one per channel, for images in [0, 1].
         Raises: ValueError for an option that makes no sense, saying why.
         """
-        super().__init__()
         check_positive(image_size=image_size, batch_size=batch_size)
         self.batch_size = batch_size
         self.names = tuple(_PHOTOS)
