@@ -1,7 +1,5 @@
 """Helpers of the course "Backbones". Start reading at `backbone.py`: it holds the contract."""
 
-import atexit
-import gc
 import os
 
 import torch
@@ -37,8 +35,3 @@ __all__ = [
 # each and then waits for itself; CPU_LIMIT says how many cores are ours.
 if os.environ.get("CPU_LIMIT", "").replace(".", "", 1).isdigit():
     torch.set_num_threads(max(1, min(torch.get_num_threads(), int(float(os.environ["CPU_LIMIT"])))))
-
-# torch and timm are 400,000 objects that stay for good. Python would search all of them for garbage while the
-# next libraries load, and after each training: 0.2 seconds every time. Frozen, they are left out.
-gc.freeze()
-atexit.register(gc.unfreeze)

@@ -13,19 +13,24 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
 """
 
-from .digits import Digits
-from .faces import Faces
-from .folder import DataFolderError, Folder, OxfordIIITPet, PennFudanPed
-from .photos import Photos
-from .scenes import Scenes
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "DataFolderError",
-    "Digits",
-    "Faces",
-    "Folder",
-    "OxfordIIITPet",
-    "PennFudanPed",
-    "Photos",
-    "Scenes",
-]
+# A set's file is read when the set is asked for: only who trains waits for Lightning.
+_FILES = {
+    "DataFolderError": "folder",
+    "Digits": "digits",
+    "Faces": "faces",
+    "Folder": "folder",
+    "OxfordIIITPet": "folder",
+    "PennFudanPed": "folder",
+    "Photos": "photos",
+    "Scenes": "scenes",
+}
+__all__ = list(_FILES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_FILES[name]}", __name__), name)

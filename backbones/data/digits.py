@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from .images import LabeledImages, Statistic
+from .images import Statistic
+from .splits import LabeledImages
 
 
 class Digits(LabeledImages):

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .images import LabeledImages, Statistic, package_file
+from .images import Statistic, package_file
+from .splits import LabeledImages
 
 
 class Faces(LabeledImages):

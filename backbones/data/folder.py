@@ -18,8 +18,9 @@ from torchvision.ops import masks_to_boxes
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvf
 
-from .images import SplitData, Statistic, check_positive, normalization
+from .images import Statistic, check_positive, normalization
 from .scenes import Scene, SceneBatch, collate
+from .splits import SplitData
 
 UNLABELED = 255  # in a mask: counts neither for the loss nor for the metric of tasks.Segmentation
 _PICTURES = (".jpg", ".png", ".tif", ".jpeg", ".tiff", ".bmp", ".gif", ".webp")

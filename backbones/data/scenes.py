@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from .images import SplitData, Statistic, check_positive, normalization
+from .images import Statistic, check_positive, normalization
 from .photos import Photos
+from .splits import SplitData
 
 _SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 _SMALLEST, _LARGEST = 64, 224  # image sizes
