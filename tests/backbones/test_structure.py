@@ -62,11 +62,21 @@ def import_order(package: Path) -> list[str]:
     return list(graphlib.TopologicalSorter(graph).static_order())
 
 
+def rooms(*names: str) -> tuple[str, ...]:
+    return tuple(f"backbones.{name}" for name in names)
+
+
+NETWORKS = rooms("vision", "weights", "trial", "deeplab", "heads")
 RULES = [
     (("backbones",), ("grading", "authoring", "tests", "benchmarks", "segmentation_models_pytorch")),
-    (("backbones.data", "backbones.measure", "backbones.show"), ("backbones.tasks", "backbones.training")),
-    # A figure draws what it is given, and so needs none of what it draws.
-    (("backbones.show",), tuple(f"backbones.{room}" for room in ("deeplab", "heads", "measure", "vision"))),
+    (rooms("data", "measure", "show"), rooms("tasks", "training")),
+    (
+        rooms("data", "show", "training"),
+        (*NETWORKS, *rooms("backbone", "measure")),
+    ),  # these stand on the ground
+    (rooms("measure"), (*NETWORKS, *rooms("data"))),  # needs the contract only
+    (rooms("backbone"), (*NETWORKS, *rooms("tasks", "data"))),
+    (rooms("training"), rooms("tasks", "data", "show")),
 ]
 
 
@@ -129,20 +139,44 @@ def test_a_cycle_would_be_found(toy):
     assert order.index("backbones.c") < order.index("backbones.b") < order.index("backbones.a")
 
 
-def test_importing_the_contract_is_cheap_and_needs_no_network():
+HEAVY = {"pytorch_lightning", "torchmetrics", "sklearn", "skimage", "scipy", "pycocotools"}
+DRAWING = {"matplotlib", "IPython", "ipywidgets"}
+
+
+@pytest.mark.parametrize(
+    ("program", "forbidden"),
+    [
+        ("import backbones.measure.cost, backbones.heads", HEAVY | DRAWING),
+        ("from backbones import Network, cost, create_backbone, plots", HEAVY),
+        ("from backbones.data import Photos", HEAVY | DRAWING),
+        ("from backbones.explore import Quiz", HEAVY),
+    ],
+)
+def test_who_does_not_train_waits_for_no_training_library(program, forbidden):
     """Lightning, scikit-learn and matplotlib take seconds: whoever needs no training or data does not wait.
 
     The process is cut off from the network, as all that tests start (see conftest.py).
     """
-    program = (
-        "import sys, json, backbones.measure.cost, backbones.heads\nprint(json.dumps(sorted(sys.modules)))"
-    )
+    program = f"import sys, json\n{program}\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     loaded = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert {"timm", "torch", "sitecustomize"} <= loaded
-    assert loaded.isdisjoint(
-        {"pytorch_lightning", "lightning", "torchmetrics", "sklearn", "skimage", "matplotlib", "IPython"}
-    )
+    assert loaded.isdisjoint(forbidden)
     assert done.stderr == ""
+
+
+def test_names_that_lessons_import_are_the_rooms_themselves():
+    from backbones import cost, explore, plots
+    from backbones.data import Scenes
+    from backbones.measure import cost as measured
+    from backbones.show import plots as shown
+    from backbones.show import quiz
+    from backbones.tasks import evaluate, fit
+    from backbones.training import evaluate as evaluating
+    from backbones.training import fit as fitting
+
+    assert (cost, plots, explore) == (measured, shown, quiz)
+    assert (fit, evaluate) == (fitting, evaluating)
+    assert Scenes.__module__ == "backbones.data.scenes"
