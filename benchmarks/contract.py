@@ -1,8 +1,8 @@
 """Does every model of timm keep the contract? `python course.py bench contract`
 
-Every name is built without numbers, at each output stride that it can do, and checked; at its largest stride it
-is also given images of 96x96, 96x129 and 224x224 pixels. What it may do: give maps that lie at their strides, or
-refuse by a sentence that names sizes which work. An hour on one core. Writes benchmarks/contract.md.
+Every name is built without numbers, at each output stride that it can do, and checked; at its largest stride
+it is also given images of 96x96, 96x129 and 224x224 pixels. What it may do: give maps that lie at their
+strides, or refuse by a sentence that names sizes which work. An hour on one core. Writes benchmarks/contract.md.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         "# All of timm under the contract",
         "",
         f"{len(names)} models of timm {version('timm')}, by `python course.py bench contract`. Each was",
-        f"built without numbers at the output strides {', '.join(map(str, OUTPUT_STRIDES))} that it can do, and",
+        f"built without numbers at those of the output strides {OUTPUT_STRIDES} that it can do, and",
         "given images of several sizes: maps that lie at their strides, or a sentence with sizes that work.",
         "",
         "| what can be had | models |",
