@@ -2,7 +2,8 @@
 
 Every name is built without numbers, at each output stride that it can do, and checked; at its largest stride
 it is also given images of 96x96, 96x129 and 224x224 pixels. What it may do: give maps that lie at their
-strides, or refuse by a sentence that names sizes which work. An hour on one core. Writes benchmarks/contract.md.
+strides, or refuse by a sentence that names sizes which work. More than an hour on one core. Writes
+benchmarks/contract.md.
 """
 
 import argparse
