@@ -10,8 +10,9 @@ from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
 from backbones import DeepLabV3, DeepLabV3Plus, cost, create_backbone
-from backbones.backbone import Backbone, BatchError, ByStride, Features, StrideError
+from backbones.backbone import Backbone, BatchError, ByStride, Features, Network, StrideError
 from backbones.deeplab import ASPP, Decoder, ImagePooling, conv3x3
+from backbones.measure.anatomy import dissect
 from backbones.vision import OutputStrideError
 
 FIVE = ["resnet101", "xception65", "mobilenetv2_100", "tf_efficientnet_lite0", "convnext_tiny"]
@@ -414,6 +415,59 @@ def test_anatomy_names_every_part_with_its_true_shape():
         *(part.name for part in anatomy if part.name.startswith("ASPP") and "projection" not in part.name),
         "decoder 1x1 at stride 4",
     }
+
+
+@pytest.mark.parametrize("name", [*FIVE[:4], "mobilenetv3_large_100", "lcnet_100"])
+def test_anatomy_of_every_backbone(name):
+    """Also of those whose maps see the whole image."""
+    model = on_meta(name, 16)
+    anatomy = model.anatomy(65)
+    assert [part.name for part in anatomy if part.swapped] == [
+        *("stem, stride 2", "stage, stride 4", "stage, stride 8", "stage, stride 16")
+    ]
+    assert [part.shape[0] for part in anatomy if part.swapped] == list(model.backbone.channels.values())
+    assert anatomy.total().parameters == cost.count_parameters(model)
+
+
+class Tokens(Backbone):
+    """One map, with a position less than the image has stripes, so that no stride fits."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3 * 16 * 8, 5)
+
+    def forward(self, x):
+        return {
+            "tokens": self.layer(x.flatten(1)[:, None].unflatten(2, (-1, 3 * 16 * 8))[:, :, 1:]).movedim(
+                -1, 1
+            )
+        }
+
+
+class TokenHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.classifier = nn.Linear(5, 2)
+
+    def parts(self):
+        return {"classifier": "classifier"}
+
+    def forward(self, features):
+        return self.classifier(features["tokens"].mean((2, 3)))
+
+
+def test_anatomy_of_any_network_whose_head_names_its_parts():
+    network = Network(Tokens(), TokenHead()).train()
+    anatomy = dissect(network, size=(16, 32))
+    assert [part.name for part in anatomy] == ["backbone, no map at one stride", "classifier"]
+    assert [part.parameters for part in anatomy] == [384 * 5 + 5, 5 * 2 + 2]
+    assert [part.shape for part in anatomy] == [(5, 1, 3), (2,)]
+    assert repr(anatomy)
+    assert not network.head.classifier._forward_hooks
+    assert not network.backbone._forward_hooks
+    assert [part.name for part in dissect(Network(Tokens(), nn.Sequential(TokenHead())), size=(16, 32))][
+        1:
+    ] == ["head"]
 
 
 def test_anatomy_prints_every_part_and_who_is_swapped():
