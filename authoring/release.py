@@ -20,8 +20,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
-from grading.check import grade_id
-from grading.course import CourseError, Lab, NbgraderError, find_lab, find_labs, generate
+from grading.convert import NbgraderError, generate
+from grading.labs import CourseError, Lab, find_lab, find_labs
+from grading.repair import grade_id
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")

@@ -23,7 +23,7 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from authoring import check, execute
+from authoring import execute, notebooks
 
 RESULTS = Path(__file__).with_name("lessons.md")
 SECONDS, GIGABYTES = 90, 1.5  # so that a lesson works on Binder: one or two cores, 2 GB
@@ -133,11 +133,11 @@ def table(measurements: list[Measurement]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, say so, write the table; return 1 when a lesson failed or is over a budget."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Measure the lessons' seconds and memory.")
-    check.add_notebooks_argument(parser)
+    notebooks.add_argument(parser)
     named = parser.parse_args(arguments).notebook
     measurements: list[Measurement] = []
     failed = False
-    for path in named or check.lessons():
+    for path in named or notebooks.lessons():
         try:
             m = measure(path)
         except execute.ExecutionFailed as error:
@@ -149,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{m.lesson}: {m.seconds:.0f} s, {m.gigabytes:.2f} GB{verdict}", flush=True)
     if not named and not failed:
         RESULTS.write_text(table(measurements), encoding="utf-8")
-        print(f"written: {check.display_name(RESULTS)}")
+        print(f"written: {notebooks.display_name(RESULTS)}")
     return int(failed or not all(m.within for m in measurements))
 
 

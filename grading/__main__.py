@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from grading.collect import collect
-from grading.course import CourseError, find_lab
 from grading.grade import Grader, grade_all
+from grading.labs import CourseError, find_lab
 from grading.report import summary, write_csv
 
 

@@ -13,10 +13,10 @@ from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from traitlets.log import get_logger
 
-from grading import course
-from grading.check import Ungradable, grade_id, prepare
 from grading.collect import Submission
-from grading.course import CourseError, Lab, NbgraderError
+from grading.convert import NbgraderError, generate, load_config, run_converter
+from grading.labs import CourseError, Lab
+from grading.repair import Ungradable, grade_id, prepare
 from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
@@ -32,10 +32,10 @@ class Grader:
 
     def __init__(self, root: Path, lab: Lab, out: Path) -> None:
         self.lab, self.out = lab, out
-        self.config = course.load_config(root, out)
+        self.config = load_config(root, out)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         try:
-            release = course.generate(root, lab, out / "release", self.database)
+            release = generate(root, lab, out / "release", self.database)
         except NbgraderError as error:
             if "Cannot add or remove cells" in str(error):
                 raise CourseError(
@@ -143,7 +143,7 @@ class Grader:
 
     def run(self, converter: type[BaseConverter], student: str) -> None:
         """Run an nbgrader step for one student. Raises: NbgraderError."""
-        course.run_converter(
+        run_converter(
             converter,
             self.config,
             self.lab,

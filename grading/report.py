@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading.course import Lab
+from grading.labs import Lab
 
 
 @dataclass

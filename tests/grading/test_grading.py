@@ -22,9 +22,9 @@ from nbgrader.utils import is_grade, is_solution
 
 from authoring import release as authoring_release
 from grading.__main__ import main
-from grading.check import MAX_MEGABYTES, Ungradable, grade_id, prepare
 from grading.collect import Person, collect
-from grading.course import CourseError, Lab, find_lab
+from grading.labs import CourseError, Lab, find_lab
+from grading.repair import MAX_MEGABYTES, Ungradable, grade_id, prepare
 
 LAB = Lab(Path("solutions/lab01_feature_extraction"), "lab01")
 

@@ -1,7 +1,7 @@
 """The labs grade as they should: every wrong answer loses points, every right one keeps them all.
 
 A lab without answers to try, an exercise without points, a learner's version that drifted: each fails here. A
-new lab needs no change in this file; its answers go into tests/mutants/labNN.py.
+new lab needs no change in this file; its answers go into tests/labs/mutants/labNN.py.
 """
 
 import ast
@@ -16,11 +16,13 @@ import lab_runner
 import nbformat
 import pytest
 import torch
-from lab_runner import ROOT, Answer, Answers, Lab
+from lab_runner import Answer, Answers, Lab
+
+from authoring.notebooks import ROOT, solutions
 
 pytestmark = pytest.mark.timeout(120)  # an answer that hangs ends here
 
-SOLUTIONS = lab_runner.solution_notebooks()
+SOLUTIONS = solutions()
 LABS = {path.stem: path for path in SOLUTIONS}
 
 
