@@ -127,8 +127,11 @@ async def execute(client: NotebookClient, environment: dict[str, str]) -> None:
             if client.kc is not None:
                 client.kc.shell_channel.socket.get(zmq.EVENTS)
 
-    asking = asyncio.create_task(keep_asking())  # noqa: F841  kept alive by this name; ends with the loop
-    await client.async_execute(env=environment, cleanup_kc=True)
+    asking = asyncio.create_task(keep_asking())
+    try:
+        await client.async_execute(env=environment, cleanup_kc=True)
+    finally:
+        asking.cancel()
 
 
 def settle(notebook: NotebookNode) -> None:
