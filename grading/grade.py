@@ -27,7 +27,8 @@ class Grader:
 
     In there: release/ (the learner's version), submitted/, autograded/, feedback/, gradebook.db.
 
-    Raises: CourseError when the lab itself cannot be graded.
+    Raises:
+        CourseError: when the lab itself cannot be graded.
     """
 
     def __init__(self, root: Path, lab: Lab, out: Path) -> None:
@@ -74,7 +75,8 @@ class Grader:
         nbgrader keeps points given by hand, but asks to look at every such cell again after each run. Where
         the notebook is still the one that was looked at, that request is taken back.
 
-        Raises: NbgraderError.
+        Raises:
+            NbgraderError: with nbgrader's reason.
         """
         path = self.folder("submitted", student) / self.lab.source.name
         text = nbformat.writes(notebook)
@@ -142,7 +144,11 @@ class Grader:
                 nbgrader.utils.rmtree(str(folder))  # it also removes what nbgrader made read-only
 
     def run(self, converter: type[BaseConverter], student: str) -> None:
-        """Run an nbgrader step for one student. Raises: NbgraderError."""
+        """Run an nbgrader step for one student.
+
+        Raises:
+            NbgraderError: with nbgrader's reason.
+        """
         run_converter(
             converter,
             self.config,
