@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each starts course.py, most of them several times
+
 ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there

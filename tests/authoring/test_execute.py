@@ -12,6 +12,8 @@ from jupytext.cli import jupytext
 
 from authoring import check, execute, notebooks
 
+pytestmark = pytest.mark.slow  # a kernel starts in most of them
+
 TOY = toys.code(
     "import io, sys, time\nimport ipywidgets as widgets\nfrom tqdm.auto import tqdm",
     "print('one')\nsys.stdout.flush()\ntime.sleep(0.3)\nprint('≈', time.time())",

@@ -40,6 +40,7 @@ def test_every_head_has_a_score_and_answers_to_the_scenes_of_the_lesson(start):
     assert len(two) == 4  # other models, other answers (without a decoder some say "background" only)
 
 
+@pytest.mark.slow
 def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(measure_deeplab, "RESULTS", tmp_path)
     start = "mobilenetv2_100-random"
