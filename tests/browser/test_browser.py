@@ -17,6 +17,8 @@ from authoring.notebooks import ROOT, lessons
 from grading.labs import find_lab
 from grading.repair import is_solution
 
+pytestmark = pytest.mark.slow
+
 FIRST, *OTHERS = [path.stem for path in lessons()]
 LAB = find_lab(ROOT, "lab01")
 
