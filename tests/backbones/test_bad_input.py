@@ -25,6 +25,8 @@ from backbones.tasks import (
 )
 from backbones.vision import ImageError
 
+pytestmark = pytest.mark.slow  # each trains
+
 
 class Batches(pl.LightningDataModule):
     """The same pictures with the same answers, to train, validate and test."""

@@ -200,6 +200,7 @@ def test_images_are_normalized_before_they_are_filled_up(pets):
 # ---- All tasks -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pets_train_classification_and_segmentation(pets):
     data = ready(OxfordIIITPet, pets, image_size=64, batch_size=8)
     backbone = create_backbone("test_efficientnet")
@@ -216,6 +217,7 @@ def test_pets_train_classification_and_segmentation(pets):
         assert not any(torch.equal(a, b) for a, b in zip(before, task.network.head.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_pedestrians_train_detection_and_segmentation(people):
     data = ready(PennFudanPed, people, image_size=64, batch_size=3)
     backbone = create_backbone("test_efficientnet")

@@ -127,6 +127,7 @@ def test_a_cycle_would_be_found(toy):
     assert order.index("backbones.c") < order.index("backbones.b") < order.index("backbones.a")
 
 
+@pytest.mark.slow
 def test_importing_the_contract_is_cheap_and_needs_no_network():
     """Lightning, scikit-learn and matplotlib take seconds: whoever needs no training or data does not wait.
 

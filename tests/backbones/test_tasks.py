@@ -181,6 +181,7 @@ def test_each_epoch_s_figures_are_its_own(network):
 
 
 @pytest.mark.parametrize("mode_before", [True, False], ids=["train", "eval"])
+@pytest.mark.slow
 def test_a_frozen_backbone_stays_as_it_is_to_the_last_bit(network, mode_before):
     task = Classification(network, num_classes=3, freeze_backbone=True)
     before, head_before = snapshot(network.backbone), snapshot(network.head)
@@ -192,6 +193,7 @@ def test_a_frozen_backbone_stays_as_it_is_to_the_last_bit(network, mode_before):
 
 
 @pytest.mark.parametrize("mode_before", [True, False], ids=["train", "eval"])
+@pytest.mark.slow
 def test_an_unfrozen_backbone_learns_in_every_part(network, mode_before):
     task = Classification(network, num_classes=3)
     before = snapshot(network)
@@ -225,6 +227,7 @@ def test_only_a_frozen_backbone_is_in_eval_mode_and_without_gradients(network, f
 
 
 @pytest.mark.parametrize("probe_is_made_first", [True, False])
+@pytest.mark.slow
 def test_two_tasks_on_one_backbone_keep_their_own_word(network, probe_is_made_first):
     """First a linear probe, then fine-tuning, as lessons do; but both made before either is fitted."""
     made = {
@@ -279,6 +282,7 @@ def test_however_short_the_training_each_batch_is_learned_from(steps):
 
 
 @pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.slow
 def test_a_falling_rate_reaches_head_and_backbone_at_each_step(network, frozen):
     class Noting(Classification):
         def on_before_optimizer_step(self, optimizer):
@@ -467,6 +471,7 @@ def test_an_error_before_the_first_step_arrives_as_it_is(network):
         (detection, "map50", 0.5, 20, 0.003),
     ],
 )
+@pytest.mark.slow
 def test_each_task_learns(make, metric, goal, epochs, lr):
     torch.manual_seed(0)
     task = make(Deeper(), lr=lr, backbone_lr=lr)
