@@ -262,6 +262,7 @@ def test_whole_classifiers_cost_what_is_published(name, billions, parameters):
         ("legacy_xception", 22.9, None),  # 22,855,952: Chollet, Xception (2017), table 3
     ],
 )
+@pytest.mark.slow
 def test_round_published_figures_hold_within_one_percent(name, millions, billions):
     with torch.device("meta"):
         whole = measure(timm.create_model(name), torch.rand(1, 3, 224, 224))

@@ -51,6 +51,7 @@ def billions(model):
 
 
 @pytest.mark.parametrize(("output_stride", "paper"), [(16, 54.17), (8, 177.10)])
+@pytest.mark.slow
 def test_xception_separable_costs_what_the_paper_says(output_stride, paper):
     """Table 5, "Decoder" and "SC"."""
     assert billions(on_meta("xception65", output_stride)) == pytest.approx(paper, rel=0.01)
@@ -78,6 +79,7 @@ def padding_of_aspp(side, rates, inputs):
     ("output_stride", "decoder", "paper"),
     [(16, False, 68.00), (16, True, 89.76), (8, False, 240.85), (8, True, 262.59)],
 )
+@pytest.mark.slow
 def test_xception_dense_costs_what_the_paper_says(output_stride, decoder, paper):
     """Table 5. Ours are 3 to 6 % lower, and TensorFlow's padding explains all but 1 % of the paper's."""
     model = on_meta("xception65", output_stride, DeepLabV3Plus if decoder else DeepLabV3, separable=False)
@@ -115,6 +117,7 @@ def tensorflows_resnet(output_stride):
     ("output_stride", "decoder", "paper", "within"),
     [(16, False, 81.02, 0.01), (16, True, 101.28, 0.02), (8, False, 276.18, 0.01), (8, True, 297.92, 0.01)],
 )
+@pytest.mark.slow
 def test_the_difference_to_the_papers_resnet_is_explained(output_stride, decoder, paper, within):
     """Table 3. timm's ResNet-101 is not TensorFlow's: the model is 8 to 12 % cheaper, for known reasons.
 
@@ -133,6 +136,7 @@ def test_the_difference_to_the_papers_resnet_is_explained(output_stride, decoder
     assert ours + aspp + backbone == pytest.approx(paper, rel=within)
 
 
+@pytest.mark.slow
 def test_the_decoder_costs_what_the_paper_says():
     """Table 5: 89.76 - 68.00 G."""
     dense = on_meta("xception65", 16, separable=False)
@@ -144,6 +148,7 @@ def test_the_decoder_costs_what_the_paper_says():
 
 
 @pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.slow
 def test_the_head_is_the_same_but_for_two_input_widths(separable):
     """Shown for five backbones: one number of parameters is common to all, the rest follows two widths."""
     fixed = set()
@@ -161,6 +166,7 @@ def test_the_head_is_the_same_but_for_two_input_widths(separable):
 
 
 @pytest.mark.parametrize("name", ["resnet101", "xception65", "mobilenetv2_100", "tf_efficientnet_lite0"])
+@pytest.mark.slow
 def test_output_stride_changes_no_parameter(name):
     shapes = [
         {key: value.shape for key, value in on_meta(name, stride, rates=(6, 12, 18)).state_dict().items()}
@@ -279,6 +285,7 @@ def test_features_are_asked_for_by_stride():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv2_100", "tf_efficientnet_lite0", "convnext_atto"])
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (129, 75)])
+@pytest.mark.slow
 def test_logits_are_as_large_as_the_image(name, size):
     for stride in (16, 8):
         model = DeepLabV3Plus(create_backbone(name, output_stride=stride), 5, width=32).eval()
