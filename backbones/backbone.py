@@ -288,14 +288,12 @@ def _feature_faults(backbone: nn.Module, inputs: tuple, may_refuse: bool = False
     if not isinstance(features, Features):
         yield f"{given} it returns {type(features).__name__}: return Features(maps, size=...)"
         return
-    # Tokens (B, T) are whole numbers with a batch in front, nodes (N, F) have none.
-    size = (
-        first.shape[2:]
-        if first.ndim > 2
-        else first.shape[:1]
-        if first.is_floating_point()
-        else first.shape[1:]
-    )
+    if first.ndim > 2:
+        size = first.shape[2:]  # images (B, 3, H, W)
+    else:
+        size = (
+            first.shape[:1] if first.is_floating_point() else first.shape[1:]
+        )  # nodes (N, F), tokens (B, T)
     if features.size != tuple(size):
         yield f"{given} features.size is {features.size}, but the input's is {tuple(size)}"
         return
