@@ -328,7 +328,7 @@ def test_under_autocast_images_may_be_less_precise_than_the_weights(small):
     half = RGB.bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert small(half)[32].dtype == torch.bfloat16
-    with torch.device("meta"), pytest.raises(ImageError, match="the weights torch.float32"):
+    with torch.device("meta"), pytest.raises(ImageError, match=r"the weights torch\.float32"):
         create_backbone("test_resnet")(torch.empty(1, 3, 32, 32, dtype=torch.float64))
 
 
