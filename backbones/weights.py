@@ -57,6 +57,11 @@ BUNDLED = {
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
+TRAIN_AGAIN = (
+    "Install the course again or, in the folder of the course, take back the files as they came with "
+    "'git checkout -- backbones/checkpoints' or train the model with 'python -m authoring.train {}'."
+)
+
 # Finished model -> the files that make it up, its own last. One backbone, trained with the first, serves
 # three of them: the others' heads were trained on it, frozen. DeepLabv3+ brings its own.
 TRAINED = {
@@ -103,9 +108,7 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsMissingError(
-            f"there is no weight file {str(path)!r}; give the path of a file that exists."
-        )
+        raise WeightsMissingError(f"there is no weight file {str(path)!r}; give the path of one that exists.")
     if sha256 is not None and (found := _sha256(path)) != sha256:
         raise WeightsDamagedError(
             f"{path.name} is not the file it should be: its sha256 starts with {found[:12]}, expected "
@@ -154,10 +157,6 @@ def classifier_shapes(name: str) -> dict[str, torch.Size]:
 def load_trained(network: nn.Module, name: str) -> nn.Module:
     """Fill a network, backbone and head, with a model that was trained on the course's scenes.
 
-        backbone = create_backbone("tf_efficientnet_lite0")
-        network = Network(backbone, ClassificationHead(backbone.channels, 6))
-        load_trained(network, "scenes_presence")
-
     Args:
         network: built as `trained_facts(name)["network"]` says.
         name: a key of TRAINED.
@@ -172,13 +171,12 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
     *shared, own = TRAINED[name]
     state = _read_trained(own, name)
     for file in shared:
-        backbone = _read_trained(file, name)
+        state |= {f"backbone.{key}": value for key, value in _read_trained(file, name).items()}
         if facts["backbone_sha256"] != _sha256(CHECKPOINTS / file):
             raise WeightsMismatchError(
                 f"{file} has been trained again, or altered, since {own} was trained on it: the head knows "
-                f"another backbone. {_train_again(name)}"
+                f"another backbone. {TRAIN_AGAIN.format(name)}"
             )
-        state |= {f"backbone.{key}": value for key, value in backbone.items()}
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     check_fit(state, shapes, name, f"The network has to be {facts['network']}.")
     network.load_state_dict(state)  # 16 bits a number in the file become 32
@@ -206,20 +204,13 @@ def trained_facts(name: str) -> dict[str, str]:
 
 def _read_trained(file: str, name: str) -> dict[str, Tensor]:
     """Tensors of a file that belongs to the finished model `name`."""
-    if not (CHECKPOINTS / file).is_file():
-        missing = f"{file} is not there, which the finished model {name!r} needs."
-        raise WeightsMissingError(f"{missing} {_train_again(name)}")
     try:
         return read_weights(CHECKPOINTS / file)
+    except WeightsMissingError:
+        what = f"{file} is not there, which the finished model {name!r} needs."
+        raise WeightsMissingError(f"{what} {TRAIN_AGAIN.format(name)}") from None
     except WeightsDamagedError as error:
-        raise WeightsDamagedError(f"{error} {_train_again(name)}") from error
-
-
-def _train_again(name: str) -> str:
-    return (
-        "Install the course again or, in the folder of the course, take back the files as they came with "
-        f"'git checkout -- backbones/checkpoints' or train the model with 'python -m authoring.train {name}'."
-    )
+        raise WeightsDamagedError(f"{error} {TRAIN_AGAIN.format(name)}") from error
 
 
 def check_fit(
