@@ -73,7 +73,7 @@ class Task(pl.LightningModule):
         raise NotImplementedError(f"{type(self).__name__} has to say what its loss is")
 
     def decide(self, logits: Tensor) -> Tensor:
-        """What the metric compares with the answers; where these are classes it looks for the highest score."""
+        """What the metric compares with the answers; of the scores of classes it takes the highest."""
         return logits
 
     def forward(self, *inputs: Any) -> Any:
