@@ -105,9 +105,8 @@ def heat_map(axis: Axes, image: Tensor, heat: Tensor, title: str) -> None:
         image: (3, H, W), uint8 or float in [0, 1].
         heat: (h, w), any range: the highest is drawn brightest.
     """
-    grey = image.float().mean(0)
-    axis.imshow(grey, cmap="gray")
-    enlarged = F.interpolate(heat[None, None], size=grey.shape, mode="nearest")[0, 0]
+    axis.imshow(image.float().mean(0), cmap="gray")
+    enlarged = F.interpolate(heat.float()[None, None], size=image.shape[1:], mode="nearest")[0, 0]
     axis.imshow(enlarged, cmap="inferno", alpha=0.55)
     axis.set_title(title)
     axis.axis("off")
@@ -198,8 +197,7 @@ def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
     names = [name.split(",")[0] for name in answers]
     bars = axis.barh(names, list(answers.values()), color=STAYS)
     axis.bar_label(bars, fmt="%.2f", padding=3)
-    axis.set(xlim=(0, 1.15), xlabel="probability", title=title)
-    axis.set_xticks([0, 0.5, 1])
+    axis.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xlabel="probability", title=title)
     axis.invert_yaxis()
 
 
@@ -247,8 +245,7 @@ def named_points(axis: Axes, series: Mapping[str, Mapping[str, tuple[float, floa
     points = {name: point for kind in series.values() for name, point in kind.items()}
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axis.transData.transform(list(points.values()))]
     text = {"textcoords": "offset points", "fontsize": 9, "color": INK, "in_layout": False}
-    # The four sides: shift in points, horizontal and vertical alignment.
-    right, left = ((7, 0), "left", "center"), ((-7, 0), "right", "center")
+    right, left = ((7, 0), "left", "center"), ((-7, 0), "right", "center")  # shift, ha, va
     above, below = ((0, 6), "center", "bottom"), ((0, -6), "center", "top")
     for name, point in points.items():
         sides = (right, left, above, below)
