@@ -48,8 +48,7 @@ class Task(pl.LightningModule):
             network: with a part called `backbone`; all the rest, what a subclass adds included, is its head.
             metric: compares decisions with answers.
             lr: learning rate of the head.
-            backbone_lr: that of the backbone; None for a tenth of `lr`, since pretrained weights need small
-                corrections while a new head starts from random numbers.
+            backbone_lr: that of the backbone; None for a tenth of `lr`: a good start needs small corrections.
             freeze_backbone: True leaves the backbone exactly as it is, whoever calls `train()`: without
                 gradients, and in eval mode, so that batch norm's mean and variance do not move either.
             falling_rate: True lets both rates rise and then fall during the training, see `rate_factor`.
@@ -62,14 +61,7 @@ class Task(pl.LightningModule):
             setattr(self, f"{phase}_{self.metric_name}", metric.clone())
 
     def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
-        """How wrong the logits are: a scalar, to be made smaller.
-
-        Args:
-            logits: what the network gives.
-            answers: of the shape and type that the task's class tells.
-        Raises:
-            ValueError: for answers that cannot be meant.
-        """
+        """How wrong the logits are, a scalar; raises ValueError for answers that cannot be meant."""
         raise NotImplementedError(f"{type(self).__name__} has to say what its loss is")
 
     def decide(self, logits: Tensor) -> Tensor:
@@ -144,8 +136,8 @@ def rate_factor(step: int, steps: int) -> float:
     """What both learning rates are multiplied by: up in a straight line, then down half a cosine wave.
 
     The rise (Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2) spares pretrained weights the
-    first gradients, which come through a head of random numbers; the small steps at the end (Loshchilov,
-    Hutter, SGDR, 2017, equation 5) settle what large ones leave jumping about.
+    first gradients of a random head; the small steps at the end (Loshchilov, Hutter, SGDR, 2017, equation 5)
+    settle what large ones leave jumping about.
 
     Args:
         step: batches trained on so far, from 0.
@@ -212,9 +204,9 @@ class Segmentation(Task):
     Args:
         network: gives logits (B, num_classes, H, W), (B, num_classes, T) or (N, num_classes).
         num_classes: how many different answers there are, the background included.
-        ignore_index: the label of positions that count neither for the loss nor for the metric. None for 255,
-            as in Pascal VOC, or where 255 is a class -100, as in torch. With None an epoch of nothing but 0
-            and 255 raises a ValueError, because black and white pictures look like that.
+        ignore_index: the label of positions that do not count. None for 255, as in Pascal VOC, or where 255
+            is a class -100, as in torch; then an epoch of nothing but 0 and 255, as black and white pictures
+            look, raises a ValueError.
         options: as of `Classification`.
     """
 
@@ -246,9 +238,9 @@ class Segmentation(Task):
         # Some images may well show no object and have borders that do not count; not all images.
         if self._suspects_black_and_white and self._ignored_met and not self._objects_met:
             raise ValueError(
-                f"all masks are 0 and {IGNORE} only, and {IGNORE} marks what does not count. If it is the "
-                f"object, white on black, convert each mask by (mask == {IGNORE}).long(); if no image shows "
-                f"an object, say so by Segmentation(..., ignore_index={IGNORE})"
+                f"all masks are 0 and {IGNORE} only, and {IGNORE} marks what does not count. If white is the "
+                f"object, convert each mask by (mask == {IGNORE}).long(); if no image shows any object, give "
+                f"Segmentation(..., ignore_index={IGNORE})"
             )
 
     on_test_epoch_start, on_test_epoch_end = on_train_epoch_start, on_train_epoch_end

@@ -189,8 +189,8 @@ def trained_facts(name: str) -> dict[str, str]:
     Args:
         name: a key of TRAINED.
     Returns:
-        "backbone" and "network", how they are built; "data", what it was trained on; "score", what it reached
-        on scenes held back for the test; "command", which trains it.
+        "backbone" and "network", how they are built; "data", trained on; "score", reached on test scenes;
+        "command", which trains it; "backbone_sha256" of the file of the backbone that it shares.
     Raises:
         WeightsMissingError, WeightsDamagedError: as `load_trained`.
     """
