@@ -174,7 +174,7 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
         state |= {f"backbone.{key}": value for key, value in _read_trained(file, name).items()}
         if facts["backbone_sha256"] != _sha256(CHECKPOINTS / file):
             raise WeightsMismatchError(
-                f"{file} has been trained again, or altered, since {own} was trained on it: the head knows "
+                f"{file} has been trained again since {own} was trained on it, or altered: the head knows "
                 f"another backbone. {TRAIN_AGAIN.format(name)}"
             )
     shapes = {key: value.shape for key, value in network.state_dict().items()}
