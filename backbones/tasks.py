@@ -270,7 +270,8 @@ class Detection(Task):
             self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
             return loss
         if isinstance(self.network, Detector):  # it looks at targets only where it measures losses
-            targets = check_targets(targets, self.network.num_classes, len(images))
+            size = images.shape[-2:] if isinstance(images, Tensor) else None
+            targets = check_targets(targets, self.network.num_classes, len(images), size)
         getattr(self, f"{phase}_map").update(self(images), targets)
 
     def on_validation_epoch_end(self) -> None:
