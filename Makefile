@@ -1,7 +1,9 @@
 # Thin on purpose: course.py does the work, on Windows too (py course.py lab). `make` alone lists the commands.
 #
 #   make lab                 ARGS="--port=9999"                 options for JupyterLab
-#   make test                ARGS="tests/test_course.py -x"     options for pytest
+#   make check               ARGS="-k vision"                   style and fast tests, while editing
+#   make test                ARGS="tests/grading -x"            options for pytest
+#   make test-browser        ARGS="-k 05"                       every lesson in a browser
 #   make grade LAB=lab01 FROM=folder-of-submissions
 #   make execute             ARGS="00 01"
 
@@ -9,11 +11,12 @@
 NAMES := python3 python3.13 python3.12 python3.11 python
 PYTHON := $(firstword $(foreach name,$(NAMES),$(if $(shell command -v $(name) 2>/dev/null),$(name))))
 
-help lab test bench grade labs execute pin: python
+COMMANDS := help lab check test test-browser bench grade labs execute pin
+$(COMMANDS): python
 	@$(PYTHON) course.py $@ $(if $(filter grade,$@),"$(LAB)" "$(FROM)") $(ARGS)
 
 python:
 	@test -n "$(PYTHON)" || { echo "Python is missing: install 3.11 or newer from" \
 		"https://www.python.org/downloads and run the same command again" >&2; exit 1; }
 
-.PHONY: help lab test bench grade labs execute pin python
+.PHONY: $(COMMANDS) python

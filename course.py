@@ -67,25 +67,29 @@ def lab(*options: str) -> None:
     hand_over("-m", "jupyterlab", *own, *options, JUPYTER_CONFIG_PATH=os.pathsep.join(filter(None, config)))
 
 
-def test(*options: str) -> None:
-    """Run everything that CI checks. Options go to pytest: tests/authoring/test_course.py -k python"""
+def check(*options: str) -> None:
+    """Find most mistakes within a minute, while editing: style and fast tests. Options go to pytest"""
     install(TEST)
-    for check, cure in (
-        (["check"], "ruff found mistakes in the code; many are mended by: {ruff} check --fix"),
-        (["format", "--check"], "some files are not formatted; mend it with: {ruff} format"),
-    ):
-        if call(VENV_PYTHON, "-m", "ruff", *check, "."):
-            stop(cure.format(ruff=VENV_BIN.relative_to(ROOT) / "ruff"))
-    hand_over(
-        *("-m", "pytest", "-n", "2"),
-        "--dist=loadscope",  # a notebook's cells stay together, in order
-        "--no-loadscope-reorder",  # else few long tests, a browser in a lesson, come last and alone
+    check_style()
+    run_pytest("-m", "not slow and not nightly", *options)
+
+
+def test(*options: str) -> None:
+    """Run what CI checks at every push. Options go to pytest: tests/authoring/test_course.py -k python"""
+    install(TEST)
+    check_style()
+    run_pytest(
+        *("-m", "not nightly"),
         *("--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"),
         *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
         *options,
-        # Two workers with two threads each would fight for two cores: several times slower, measured.
-        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),
     )
+
+
+def test_browser(*options: str) -> None:
+    """Work through every lesson in a real browser, as CI does each night. Options go to pytest: -k 05"""
+    install(TEST)
+    run_pytest("--dist=load", "tests/browser", *options, BACKBONES_REQUIRE_BROWSER="1")
 
 
 def bench(*options: str) -> None:
@@ -132,7 +136,8 @@ def pin(*options: str) -> None:
     sys.exit(call(*command, *options))
 
 
-COMMANDS = {command.__name__: command for command in (lab, test, bench, grade, labs, execute, pin)}
+EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, labs, execute, pin)
+COMMANDS = {command.__name__.replace("_", "-"): command for command in EVERY_COMMAND}
 
 
 def main(arguments: list) -> None:
@@ -140,11 +145,37 @@ def main(arguments: list) -> None:
     if not arguments or arguments[0] in ("help", "-h", "--help"):
         print("Backbones: python3 course.py COMMAND\n")
         for name, command in COMMANDS.items():
-            print(f"  {name:8} {command.__doc__}")
+            print(f"  {name:12} {command.__doc__}")
     elif arguments[0] in COMMANDS:
         COMMANDS[arguments[0]](*arguments[1:])
     else:
         stop("there is no command {!r}; there are: {}".format(arguments[0], ", ".join(COMMANDS)))
+
+
+# ---- Testing -------------------------------------------------------------------------------------
+
+
+def check_style() -> None:
+    """Stop where ruff finds a mistake or a file that is not formatted."""
+    for options, cure in (
+        (["check"], "ruff found mistakes in the code; many are mended by: {ruff} check --fix"),
+        (["format", "--check"], "some files are not formatted; mend it with: {ruff} format"),
+    ):
+        if call(VENV_PYTHON, "-m", "ruff", *options, "."):
+            stop(cure.format(ruff=VENV_BIN.relative_to(ROOT) / "ruff"))
+
+
+def run_pytest(*options: str, **changes: str) -> NoReturn:
+    """Become pytest with two workers. `changes` to its environment."""
+    hand_over(
+        *("-m", "pytest", "-n", "2"),
+        "--dist=loadscope",  # a notebook's cells stay together, in order
+        "--no-loadscope-reorder",  # else few long tests, lessons with few cells, come last and alone
+        *options,
+        # Two workers with two threads each would fight for two cores: several times slower, measured.
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),
+        **changes,
+    )
 
 
 # ---- Installing ----------------------------------------------------------------------------------

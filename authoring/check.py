@@ -18,7 +18,8 @@ import nbformat.reader
 import nbformat.validator
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).resolve().parent.parent
+from authoring import notebooks
+
 MEGABYTES = 1.5
 CODE_LINES, MEDIAN_CODE_LINES = 25, 12  # a learner reads a cell in one look
 COMPARED_SHARE = 0.8
@@ -46,46 +47,6 @@ WIDGET_REPR = re.compile(r"^\w+\((?:children=|value=|.*_dom_classes=)")
 EMPTY_ALT = re.compile(
     r"!\[\s*\]\([^)]*\)|<img\b(?![^>]*\balt\s*=\s*(?:\"[^\"]*\w[^\"]*\"|'[^']*\w[^']*'))[^>]*>", re.I
 )
-
-
-def lessons() -> list[Path]:
-    """Every lesson, in order."""
-    return sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def course_notebooks() -> list[Path]:
-    """Every lesson and every solution, in order."""
-    solutions = sorted((ROOT / "solutions").glob("*/*.ipynb"))
-    return lessons() + [path for path in solutions if not path.parent.name.startswith(".")]  # no checkpoints
-
-
-def find_notebook(name: str) -> Path:
-    """The notebook that a person names by its file, or by how its name begins ("00", "lab01").
-
-    Raises: argparse.ArgumentTypeError, listing the notebooks there are.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    found = [path for path in course_notebooks() if path.name.startswith(name)]
-    if len(found) == 1:
-        return found[0]
-    there_are = ", ".join(path.stem for path in found or course_notebooks()) or "none yet"
-    raise argparse.ArgumentTypeError(
-        f"{len(found) or 'no'} notebooks begin with {name!r}; there are: {there_are}"
-    )
-
-
-def add_notebooks_argument(parser: argparse.ArgumentParser) -> None:
-    """Let a command take the names of notebooks."""
-    parser.add_argument(
-        "notebook", nargs="*", type=find_notebook, help="a file, or 00, lab01, ...; default: every one"
-    )
-
-
-def display_name(path: Path) -> str:
-    """The path as seen from the course's folder, where it lies in it."""
-    path = path.resolve()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -298,7 +259,7 @@ def check(path: Path, lesson: bool | None = None) -> list[str]:
     """All that is wrong with a notebook, in sentences that begin with its name.
 
     Args:
-        path: the notebook.
+        path: the notebook's file.
         lesson: whether it must have a lesson's parts too; default: whether it lies in a folder "notebooks".
     """
     problems: list[str] = []
@@ -312,7 +273,7 @@ def check(path: Path, lesson: bool | None = None) -> list[str]:
     if lesson or (lesson is None and path.resolve().parent.name == "notebooks"):
         checks = (*checks, lesson_problems)
     problems += [problem for find in checks for problem in find(notebook)]
-    return [f"{display_name(path)}: {problem}" for problem in problems]
+    return [f"{notebooks.display_name(path)}: {problem}" for problem in problems]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -320,8 +281,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m authoring.check", description="Say what is wrong with lessons and solutions."
     )
-    add_notebooks_argument(parser)
-    paths = parser.parse_args(arguments).notebook or course_notebooks()
+    notebooks.add_argument(parser)
+    paths = parser.parse_args(arguments).notebook or notebooks.every_notebook()
     problems = [problem for path in paths for problem in check(path)]
     print(*problems or [f"{len(paths)} notebooks checked: nothing is wrong"], sep="\n")
     return int(bool(problems))

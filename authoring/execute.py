@@ -35,15 +35,14 @@ import zmq
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
 
-from authoring import check, offline
+from authoring import check, notebooks, offline
 
-ROOT = Path(__file__).resolve().parent.parent
 CELL_SECONDS = 300
 NOTEBOOK_SECONDS = 900  # a kernel that hangs without a word must not hang the maintainer
-SANITIZE_FILE = ROOT / "tests" / "nbval_sanitize.cfg"
+SANITIZE_FILE = notebooks.ROOT / "tests" / "nbval_sanitize.cfg"
 SANITIZE_RULE = re.compile(r"^\[(.+)\]\nregex: (.*)\nreplace: (.*)$", re.MULTILINE)
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -58,77 +57,62 @@ def run(
     folder: Path,
     cell_seconds: float = CELL_SECONDS,
     notebook_seconds: float = NOTEBOOK_SECONDS,
-    on_start: Callable[[int], None] | None = None,
+    on_start: Callable[[int], None] = lambda pid: None,
 ) -> float:
-    """Execute a notebook in memory, in a kernel of this very Python, and return the seconds that took.
+    """Execute a notebook in memory, in a kernel of this very Python.
 
     Args:
         notebook: changed in place: its cells get new outputs and counts.
         folder: the kernel's working directory.
-        cell_seconds, notebook_seconds: limits; the kernel is ended when one is passed.
+        cell_seconds: the limit of a cell; the kernel is ended when it is passed.
+        notebook_seconds: the same for all cells together.
         on_start: called with the kernel's process id before the first cell (the benchmark watches memory).
-    Raises: ExecutionFailed, whose message starts at the cell ("cell abc123: ValueError: ...").
+
+    Returns:
+        The seconds that took.
+
+    Raises:
+        ExecutionFailed: the message starts at the cell ("cell abc123: ValueError: ...").
     """
-    current = "the kernel's start"
+    begin = time.monotonic()
 
-    def remember(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal current
-        current = f"cell {cell.get('id', cell_index)}"
-
-    def started(notebook: NotebookNode) -> None:
-        if on_start:
-            on_start(client.km.provisioner.pid)
+    def seconds_left(cell: NotebookNode) -> float:  # 0 would mean "no limit" to nbclient
+        return max(0.1, min(cell_seconds, begin + notebook_seconds - time.monotonic()))
 
     # With no folders to search, "python3" is the kernel of this very Python, whatever else the maintainer has
     # installed under that name.
-    manager = AsyncKernelManager(
-        kernel_name="python3",
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True),
-    )
+    specs = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
     client = NotebookClient(
         notebook,
-        km=manager,
-        timeout=cell_seconds,
+        km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs),
+        timeout_func=seconds_left,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=CRITICAL"],
-        on_cell_execute=remember,
-        on_notebook_start=started,
+        on_notebook_start=lambda notebook: on_start(client.km.provisioner.pid),
     )
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-
-    async def execute(profile: str) -> None:
-        async with asyncio.timeout(notebook_seconds) as limit:
-            listener = asyncio.create_task(keep_listening(client))
-            try:
-                await client.async_execute(
-                    env={**offline.environment(), "IPYTHONDIR": profile}, cleanup_kc=True
-                )
-            except DeadKernelError:  # which is also what nbclient makes of being stopped
-                if not limit.expired() and asyncio.current_task().cancelling() == 0:
-                    raise ExecutionFailed(f"{current}: the kernel died; was there memory enough?") from None
-                raise TimeoutError from None
-            finally:
-                listener.cancel()
-
-    begin = time.perf_counter()
+    cells = check.code_cells(notebook)
+    for cell in cells:
+        cell.outputs, cell.execution_count = [], None
     try:
         # An IPython profile of the maintainer's own must not change a lesson: the kernel gets an empty one.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            asyncio.run(execute(profile))
+            asyncio.run(execute(client, {**offline.environment(), "IPYTHONDIR": profile}))
     except CellExecutionError as error:
-        raise ExecutionFailed(f"{current}: {error.ename}: {error.evalue}") from None
+        reason = f"{error.ename}: {error.evalue}"
     except CellTimeoutError:
-        raise ExecutionFailed(f"{current}: not done after {cell_seconds:g} s, the limit of a cell") from None
-    except TimeoutError:
-        raise ExecutionFailed(f"{current}: the notebook was not done after {notebook_seconds:g} s") from None
-    return time.perf_counter() - begin
+        reason = f"not done in time: {cell_seconds:g} s for a cell, {notebook_seconds:g} s for all of them"
+    except RuntimeError:  # nbclient's DeadKernelError, and what it raises where the kernel does not start
+        reason = "the kernel died; was there memory enough?"
+    else:
+        return time.monotonic() - begin
+    started = client.code_cells_executed
+    place = f"cell {cells[started - 1].id}" if started else "the kernel's start"
+    raise ExecutionFailed(f"{place}: {reason}")
 
 
-async def keep_listening(client: NotebookClient) -> None:
-    """Ask the kernel's shell socket for its state twice a second, for as long as the client runs.
+async def execute(client: NotebookClient, environment: dict[str, str]) -> None:
+    """Execute the client's notebook, and meanwhile ask the kernel's shell socket for its state.
 
     Without this, an execution with an Output widget now and then stalls until the limit of a cell. nbclient
     tells such a widget what stands in it by sending on this socket past the event loop (`Session.send` of
@@ -136,10 +120,18 @@ async def keep_listening(client: NotebookClient) -> None:
     takes ZeroMQ's signal for what has arrived with it, so the loop may never learn of the reply. Asking
     makes it look.
     """
-    while True:
-        await asyncio.sleep(0.5)
-        if client.kc is not None:
-            client.kc.shell_channel.socket.get(zmq.EVENTS)
+
+    async def keep_asking() -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if client.kc is not None:
+                client.kc.shell_channel.socket.get(zmq.EVENTS)
+
+    asking = asyncio.create_task(keep_asking())
+    try:
+        await client.async_execute(env=environment, cleanup_kc=True)
+    finally:
+        asking.cancel()
 
 
 def settle(notebook: NotebookNode) -> None:
@@ -162,7 +154,9 @@ def without_widget(output: NotebookNode, state: dict) -> list[NotebookNode]:
 
     In this order because `interact` first calls its function and then shows the widget, as nbval sees it.
 
-    Args: state, the widgets that the kernel made: {model id: {"state": {...}}}.
+    Args:
+        output: of a cell.
+        state: the widgets that the kernel made: {model id: {"state": {...}}}.
     """
     data = output.get("data", {})
     view = data.pop(WIDGET_VIEW, None)
@@ -207,10 +201,13 @@ def sanitize(text: str, only: str | None = None) -> str:
 def execute_in_place(path: Path, cell_seconds: float = CELL_SECONDS) -> str:
     """Execute one notebook and write it back, unless something is wrong with it.
 
-    Returns: a sentence with the seconds that took.
-    Raises: ExecutionFailed; the file is then as it was.
+    Returns:
+        A sentence with the seconds that took.
+
+    Raises:
+        ExecutionFailed: the file is then as it was.
     """
-    name = check.display_name(path)
+    name = notebooks.display_name(path)
     notebook = nbformat.read(path, as_version=4)
     try:
         seconds = run(notebook, path.parent, cell_seconds)
@@ -234,8 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m authoring.execute", description="Execute lessons and solutions in place."
     )
-    check.add_notebooks_argument(parser)
-    paths = parser.parse_args(arguments).notebook or check.course_notebooks()
+    notebooks.add_argument(parser)
+    paths = parser.parse_args(arguments).notebook or notebooks.every_notebook()
     failed = False
     for path in paths:
         try:

@@ -20,8 +20,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import is_grade, is_solution
 
-from grading.check import grade_id
-from grading.course import CourseError, Lab, NbgraderError, find_lab, find_labs, generate
+from grading.convert import NbgraderError, generate
+from grading.labs import CourseError, Lab, find_lab, find_labs
+from grading.repair import grade_id
 
 SOLUTION = ("BEGIN SOLUTION", "END SOLUTION")
 HIDDEN = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
@@ -67,8 +68,16 @@ def mistakes(notebook: NotebookNode) -> list[str]:
 def build(root: Path, lab: Lab, target: Path) -> Path:
     """Generate the learner's version of one lab below `target`.
 
-    Returns: its folder.
-    Raises: CourseError that names the mistakes in the lab's source.
+    Args:
+        root: the course's folder.
+        lab: which one.
+        target: the folder that is to hold the lab's own.
+
+    Returns:
+        The lab's folder in there.
+
+    Raises:
+        CourseError: it names the mistakes in the lab's source.
     """
     try:
         with warnings.catch_warnings():
@@ -107,7 +116,11 @@ def differences(labs: Path, built: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns: 0; 1 when a lab has a mistake, or with --check when labs/ drifted; 2 for an unknown lab."""
+    """The command.
+
+    Returns:
+        0; 1 when a lab has a mistake, or with --check when labs/ drifted; 2 for an unknown lab.
+    """
     parser = argparse.ArgumentParser(prog="release", description="Generate labs/ from solutions/.")
     parser.add_argument(
         "labs", nargs="*", metavar="LAB", help="lab01, or the name of its folder (default: all)"
@@ -116,9 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
     options = parser.parse_args(arguments)
     root = options.course.resolve()
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # nbgrader's steps; what goes wrong comes as an error
+    # nbgrader tells each of its steps; what goes wrong comes as an error.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         labs = [find_lab(root, name) for name in options.labs] or find_labs(root)
     except CourseError as error:

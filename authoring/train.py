@@ -139,10 +139,17 @@ def train(
     Half precision keeps three digits of a number: enough to answer as before, in half the size. The score is
     that of the rounded numbers.
 
-    Args: name, a key of RECIPES; scenes, to try it out with fewer than the recipe says; test_scenes, how many
-        to measure on; folder, for the files, and where the backbone is taken from if it is shared.
-    Returns: the facts written into the file, see `trained_facts`.
-    Raises: WeightsMissingError where the shared backbone has to be trained first.
+    Args:
+        name: a key of RECIPES.
+        scenes: how many to train on, to try it out; None: as many as the recipe says.
+        test_scenes: how many to measure on.
+        folder: for the files, and where the backbone is taken from if it is shared.
+
+    Returns:
+        The facts written into the file, see `trained_facts`.
+
+    Raises:
+        WeightsMissingError: where the shared backbone has to be trained first.
     """
     recipe = RECIPES[name]
     scenes = scenes or recipe.scenes

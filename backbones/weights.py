@@ -162,11 +162,15 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
         network = Network(backbone, ClassificationHead(backbone.channels, 6))
         load_trained(network, "scenes_presence")
 
-    Args: network, built as `trained_facts(name)["network"]` says; name, a key of TRAINED.
-    Returns: the same network, in eval mode.
-    Raises: WeightsMissingError for an unknown name or a file that is not there; WeightsDamagedError for one
-        with another checksum than it had; WeightsMismatchError where network, backbone and head do not
-        belong together.
+    Args:
+        network: built as `trained_facts(name)["network"]` says.
+        name: a key of TRAINED.
+    Returns:
+        The same network, in eval mode.
+    Raises:
+        WeightsMissingError: for an unknown name or a file that is not there.
+        WeightsDamagedError: for a file with another checksum than it had.
+        WeightsMismatchError: where network, backbone and head do not belong together.
     """
     own = _own_file(name)
     state, facts = _read_trained(own, name), _facts(own)
@@ -187,9 +191,13 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
 def trained_facts(name: str) -> dict[str, str]:
     """What the file of a finished model says about itself.
 
-    Returns: "backbone" and "network", how they are built; "data", what it was trained on; "score", what it
-        reached on scenes held back for the test; "command", which trains it.
-    Raises: as `load_trained`.
+    Args:
+        name: a key of TRAINED.
+    Returns:
+        "backbone" and "network", how they are built; "data", what it was trained on; "score", what it reached
+        on scenes held back for the test; "command", which trains it.
+    Raises:
+        WeightsMissingError, WeightsDamagedError: as `load_trained`.
     """
     path = _own_file(name)
     _read_trained(path, name)  # says what is wrong with it

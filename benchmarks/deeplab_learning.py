@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from authoring.measure_deeplab import score, write
 from backbones import DeepLabV3Plus, create_backbone
 from backbones.data import OxfordIIITPet, Scenes
 from backbones.tasks import Segmentation
 
-from .deeplab_backbones import score, write
 from .lessons import machine
 
 RESULTS = Path(__file__).with_suffix(".md")

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from backbones import DeepLabV3Plus, cost, create_backbone
 
 from .lessons import machine
+from .memory import peak_bytes
 
 RESULTS = Path(__file__).with_suffix(".md")
 BACKBONES = ["resnet101", "mobilenetv2_100", "xception65", "tf_efficientnet_lite0"]
@@ -118,9 +119,11 @@ def compare(name: str, rounds: int) -> list[Row]:
                 times[mode][label] += measured
     rows = []
     for mode, (_, images) in modes.items():
-        costs = {label: cost.measure(models[label], images) for label in ("peer", "ours")}
         memory = {
-            label: one.peak_bytes if mode == "eval" else one.activation_bytes for label, one in costs.items()
+            label: peak_bytes(models[label].eval(), images)
+            if mode == "eval"
+            else cost.measure(models[label], images).activation_bytes
+            for label in ("peer", "ours")
         }
         ratios = [
             statistics.median(a / b for a, b in zip(times[mode][label], times[mode]["peer"], strict=True))

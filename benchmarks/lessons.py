@@ -3,16 +3,23 @@
     python -m benchmarks.lessons [NOTEBOOK ...]       default: every lesson
 
 Each lesson runs top to bottom in a kernel of its own. Its seconds count from the kernel's start to its end,
-as a learner waits for "Run All"; its memory is the largest sum, seen every 0.1 s, of what the kernel and
-its child processes occupy (on Linux the proportional set size, which counts shared pages once; elsewhere
-the resident set size). With no lesson named, the table in benchmarks/lessons.md is written anew. A
-measurement, not a test: other work on the machine is measured too.
+as a learner waits for "Run All"; its CPU-seconds are those of the kernel and its child processes (0 on
+Windows); its memory is the largest sum, seen every 0.1 s, of what these occupy (on Linux the proportional set
+size, which counts shared pages once; elsewhere the resident set size).
+
+A machine is not equally fast every day, and other work on it is measured too. So right before each lesson a
+yardstick is timed: a fresh Python that imports torch and torchvision and then convolves, always the same.
+Seconds divided by it can be compared between days.
+
+With no lesson named, the table in benchmarks/lessons.md is written anew.
 """
 
 import argparse
 import datetime
 import os
 import platform
+import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -23,11 +30,18 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from authoring import check, execute
+from authoring import execute, notebooks
 
 RESULTS = Path(__file__).with_name("lessons.md")
-SECONDS, GIGABYTES = 90, 1.5  # so that a lesson works on Binder: one or two cores, 2 GB
+SECONDS, GIGABYTES = 90, 1.4  # so that a lesson works on Binder: one or two cores, 2 GB
 COMMAND = "python course.py bench"
+YARDSTICK = """
+import torch, torchvision
+
+layer, maps = torch.nn.Conv2d(64, 64, 3), torch.ones(8, 64, 56, 56)
+for _ in range(50):
+    layer(maps).sum().backward()
+"""
 
 
 @dataclass
@@ -36,7 +50,9 @@ class Measurement:
 
     lesson: str
     seconds: float
+    cpu_seconds: float
     gigabytes: float
+    yardstick: float  # seconds, right before
 
     @property
     def within(self) -> bool:
@@ -83,13 +99,28 @@ def occupied(process: psutil.Process) -> int:
     return total
 
 
-def measure(path: Path) -> Measurement:
-    """Run one lesson; its file is not changed.
-
-    Raises: authoring.execute.ExecutionFailed.
-    """
-    watcher: list[PeakMemory] = []
+def yardstick() -> float:
+    """Seconds of what is the same every day: see the top of this file."""
     begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", YARDSTICK], check=True)
+    return time.perf_counter() - begin
+
+
+def cpu_seconds() -> float:
+    """Of all child processes so far that have ended, and of theirs."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def measure(path: Path) -> Measurement:
+    """Run the yardstick and one lesson, whose file is not changed.
+
+    Raises:
+        authoring.execute.ExecutionFailed: where a cell fails.
+    """
+    reference = yardstick()
+    watcher: list[PeakMemory] = []
+    cpu, begin = cpu_seconds(), time.perf_counter()
     try:
         execute.run(
             nbformat.read(path, as_version=4),
@@ -99,7 +130,7 @@ def measure(path: Path) -> Measurement:
     finally:
         seconds = time.perf_counter() - begin
         gigabytes = watcher[0].stop() if watcher else 0.0
-    return Measurement(path.stem, seconds, gigabytes)
+    return Measurement(path.stem, seconds, cpu_seconds() - cpu, gigabytes, reference)
 
 
 def machine() -> str:
@@ -113,31 +144,32 @@ def machine() -> str:
 
 def table(measurements: list[Measurement]) -> str:
     """The results as Markdown."""
+    reference = statistics.median(m.yardstick for m in measurements)
     lines = [
         "# What the lessons cost",
         "",
         f"Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}.",
         "Each lesson ran once, from top to bottom, in a kernel of its own (benchmarks/lessons.py).",
+        f"Budget: {SECONDS} s and {GIGABYTES} GB.",
+        f"Yardstick: imports and convolutions, always the same; it took {reference:.1f} s (median).",
         "",
-        "| lesson | seconds | budget | peak memory, GB | budget | within |",
+        "| lesson | seconds | seconds / yardstick | CPU-seconds | peak memory, GB | within |",
         "|---|---:|---:|---:|---:|---|",
     ]
     for m in measurements:
-        verdict = "yes" if m.within else "**no**"
-        lines.append(
-            f"| {m.lesson} | {m.seconds:.0f} | {SECONDS} | {m.gigabytes:.2f} | {GIGABYTES} | {verdict} |"
-        )
+        figures = f"{m.seconds:.0f} | {m.seconds / m.yardstick:.1f} | {m.cpu_seconds:.0f} | {m.gigabytes:.2f}"
+        lines.append(f"| {m.lesson} | {figures} | {'yes' if m.within else '**no**'} |")
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, say so, write the table; return 1 when a lesson failed or is over a budget."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Measure the lessons' seconds and memory.")
-    check.add_notebooks_argument(parser)
+    notebooks.add_argument(parser)
     named = parser.parse_args(arguments).notebook
     measurements: list[Measurement] = []
     failed = False
-    for path in named or check.lessons():
+    for path in named or notebooks.lessons():
         try:
             m = measure(path)
         except execute.ExecutionFailed as error:
@@ -146,10 +178,11 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         measurements.append(m)
         verdict = "" if m.within else f"  OVER BUDGET ({SECONDS} s, {GIGABYTES} GB)"
-        print(f"{m.lesson}: {m.seconds:.0f} s, {m.gigabytes:.2f} GB{verdict}", flush=True)
+        what = f"{m.seconds:.0f} s ({m.seconds / m.yardstick:.1f} yardsticks), {m.gigabytes:.2f} GB"
+        print(f"{m.lesson}: {what}{verdict}", flush=True)
     if not named and not failed:
         RESULTS.write_text(table(measurements), encoding="utf-8")
-        print(f"written: {check.display_name(RESULTS)}")
+        print(f"written: {notebooks.display_name(RESULTS)}")
     return int(failed or not all(m.within for m in measurements))
 
 

@@ -2,9 +2,10 @@
 
     python -m grading lab01 folder-of-submissions
 
+labs.py      which labs there are
 collect.py   whose notebook is whose, from the file names that learning management systems give
-check.py     is it this lab's notebook, and is every graded cell in it once?
-grade.py     nbgrader grades one student after the other
+repair.py    is it this lab's notebook, and is every graded cell in it once?
+convert.py   nbgrader's steps, set up and run
+grade.py     one student after the other, and the points
 report.py    the CSV, the page for a student whose notebook has a problem, the summary
-course.py    which labs there are; how nbgrader is set up
 """

@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 
 from grading.collect import collect
-from grading.course import CourseError, find_lab
 from grading.grade import Grader, grade_all
+from grading.labs import CourseError, find_lab
 from grading.report import summary, write_csv
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns: 0 when the run came to its end, also with problem submissions; 2 when it could not start."""
+    """The command.
+
+    Returns:
+        0 when the run came to its end, also with problem submissions; 2 when it could not start.
+    """
     parser = argparse.ArgumentParser(prog="grading", description="Grade a folder of submitted notebooks.")
     parser.add_argument("lab", help="lab01, or the name of its folder in solutions/")
     parser.add_argument("source", metavar="FROM", type=Path, help="a folder as the LMS exports it")
@@ -32,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def grade(root: Path, lab_name: str, source: Path, out: Path) -> None:
-    """Grade the submissions in `source` into `out` and print how it went. Raises: CourseError."""
+    """Grade the submissions in `source` into `out` and print how it went.
+
+    Raises:
+        CourseError: when it cannot start.
+    """
     lab = find_lab(root, lab_name)
     if source.is_file():
         raise CourseError(f"{source} is a file: unpack it and give the folder")

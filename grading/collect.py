@@ -17,7 +17,7 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from grading.course import CourseError, Lab
+from grading.labs import CourseError, Lab
 
 MOODLE = re.compile(r"(?P<name>.+)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
 CANVAS = re.compile(
@@ -81,7 +81,8 @@ def printable(text: str) -> str:
 def identify(name: str, lab: Lab) -> tuple[Person, tuple, str]:
     """Read the name of a folder, or of a notebook without its .ipynb.
 
-    Returns: who it is, a key that grows with each attempt, and the name of the file that they uploaded.
+    Returns:
+        Who it is, a key that grows with each attempt, and the name of the file that they uploaded.
     """
     if match := MOODLE.fullmatch(name):
         person = Person("Moodle", match["name"], match["number"])
@@ -118,7 +119,8 @@ def is_notebook(path: Path) -> bool:
 def pick(files: list[Path], lab: Lab) -> tuple[Path | None, str | None]:
     """The notebook that counts among a student's files: the only one, or the one with the lab's name.
 
-    Returns: its path, or None and the reason.
+    Returns:
+        Its path and None, or None and the reason.
     """
     notebooks = [path for path in files if is_notebook(path)]
     named = [path for path in notebooks if path.stem.lower() == lab.notebook.lower()]
@@ -136,7 +138,8 @@ def pick(files: list[Path], lab: Lab) -> tuple[Path | None, str | None]:
 def collect(source: Path, lab: Lab) -> Collected:
     """Find each student's latest notebook in `source`.
 
-    Raises: CourseError when there is none, or when different students would get one id.
+    Raises:
+        CourseError: when there is none, or when different students would get one id.
     """
     result = Collected()
     by_student: dict[str, list[Submission]] = {}

@@ -13,10 +13,10 @@ from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
 from traitlets.log import get_logger
 
-from grading import course
-from grading.check import Ungradable, grade_id, prepare
 from grading.collect import Submission
-from grading.course import CourseError, Lab, NbgraderError
+from grading.convert import NbgraderError, generate, load_config, run_converter
+from grading.labs import CourseError, Lab
+from grading.repair import Ungradable, grade_id, prepare
 from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
@@ -27,15 +27,16 @@ class Grader:
 
     In there: release/ (the learner's version), submitted/, autograded/, feedback/, gradebook.db.
 
-    Raises: CourseError when the lab itself cannot be graded.
+    Raises:
+        CourseError: when the lab itself cannot be graded.
     """
 
     def __init__(self, root: Path, lab: Lab, out: Path) -> None:
         self.lab, self.out = lab, out
-        self.config = course.load_config(root, out)
+        self.config = load_config(root, out)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         try:
-            release = course.generate(root, lab, out / "release", self.database)
+            release = generate(root, lab, out / "release", self.database)
         except NbgraderError as error:
             if "Cannot add or remove cells" in str(error):
                 raise CourseError(
@@ -74,7 +75,8 @@ class Grader:
         nbgrader keeps points given by hand, but asks to look at every such cell again after each run. Where
         the notebook is still the one that was looked at, that request is taken back.
 
-        Raises: NbgraderError.
+        Raises:
+            NbgraderError: with nbgrader's reason.
         """
         path = self.folder("submitted", student) / self.lab.source.name
         text = nbformat.writes(notebook)
@@ -142,8 +144,12 @@ class Grader:
                 nbgrader.utils.rmtree(str(folder))  # it also removes what nbgrader made read-only
 
     def run(self, converter: type[BaseConverter], student: str) -> None:
-        """Run an nbgrader step for one student. Raises: NbgraderError."""
-        course.run_converter(
+        """Run an nbgrader step for one student.
+
+        Raises:
+            NbgraderError: with nbgrader's reason.
+        """
+        run_converter(
             converter,
             self.config,
             self.lab,

@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from grading.course import Lab
+from grading.labs import Lab
 
 
 @dataclass
@@ -29,7 +29,10 @@ class Result:
 def write_csv(path: Path, results: list[Result], max_points: dict[str, float]) -> None:
     """One line a student, one column a graded cell.
 
-    Args: max_points, by graded cell in the lab's order.
+    Args:
+        path: of the CSV.
+        results: of the students.
+        max_points: by graded cell in the lab's order.
     """
     # With a byte order mark: without one Excel shows "Jürgen" as "JÃ¼rgen".
     with path.open("w", newline="", encoding="utf-8-sig") as file:

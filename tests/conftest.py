@@ -20,3 +20,17 @@ def what_is_imported_stays() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """A course with the tiny lab, its learner's version, and a right answer to it."""
+    import nbformat
+    from grading_samples import tiny_course, tiny_lab, with_answers
+
+    from authoring import release
+
+    root = tiny_course(tmp_path_factory.mktemp("course"))
+    assert release.main(["--course", str(root)]) == 0
+    stubs = nbformat.read(root / "labs" / "lab77_tiny" / "lab77.ipynb", as_version=4)
+    return {"root": root, "stubs": stubs, "right": with_answers(stubs, tiny_lab())}

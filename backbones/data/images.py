@@ -19,9 +19,12 @@ def check_positive(**options: int) -> None:
 def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transform:
     """The transform `(image - mean) / std` for float images (..., channels, H, W) in [0, 1].
 
-    Args: mean and std, each one number or one per channel, in units of [0, 1];
-        None for both leaves images as they are.
-    Raises: ValueError when only one is given, when they do not fit the channels, or when std is not positive.
+    Args:
+        mean: one number or one per channel, in units of [0, 1]; None for both leaves images as they are.
+        std: the same.
+        channels: of the images.
+    Raises:
+        ValueError: when only one is given, when they do not fit the channels, or when std is not positive.
     """
     if mean is None and std is None:
         return v2.Identity()
@@ -42,8 +45,10 @@ def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transfor
 def package_file(path: str) -> Path:
     """Where a data file lies that scikit-image or scikit-learn brings, found without importing the package.
 
-    Args: path, starting with the package's name: "skimage/data/coffee.png".
-    Raises: FileNotFoundError, saying what to reinstall.
+    Args:
+        path: starting with the package's name: "skimage/data/coffee.png".
+    Raises:
+        FileNotFoundError: saying what to reinstall.
     """
     package, _, inside = path.partition("/")
     spec = find_spec(package)

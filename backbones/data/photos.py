@@ -95,7 +95,8 @@ class Photos:
             image_size: side in pixels of what the data loader gives.
             batch_size: images per batch.
             mean, std: one number or one per channel, for images in [0, 1].
-        Raises: ValueError for an option that makes no sense, saying why.
+        Raises:
+            ValueError: for an option that makes no sense, saying why.
         """
         check_positive(image_size=image_size, batch_size=batch_size)
         self.batch_size = batch_size
@@ -140,8 +141,10 @@ class Photos:
             per_photo: crops from each photo.
             seed: the same seed gives the same crops.
             scale: a crop's side before resizing, drawn evenly between these fractions of the shorter side.
-        Returns: crops uint8 (N, 3, size, size) and for each its photo's index into `names`, int64 (N,).
-        Raises: ValueError for size or per_photo below 1, or a scale that is not 0 < low <= high <= 1.
+        Returns:
+            Crops uint8 (N, 3, size, size), and for each its photo's index into `names`, int64 (N,).
+        Raises:
+            ValueError: for size or per_photo below 1, or a scale that is not 0 < low <= high <= 1.
         """
         check_positive(size=size, per_photo=per_photo)
         low, high = scale

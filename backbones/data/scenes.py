@@ -82,8 +82,12 @@ def _inside(shape: str, x: np.ndarray, y: np.ndarray, radius: int, turn: int) ->
 
     Shapes of equal radius cover about equal areas, 1.75 to 2.05 radius^2, so size gives nothing away.
 
-    Args: x int32 (1, W) and y int32 (H, 1), points relative to the centre; radius in the same unit;
-        turn, an angle in steps of 1.5 degrees.
+    Args:
+        shape: one of the six names.
+        x: int32 (1, W), columns relative to the centre.
+        y: int32 (H, 1), rows relative to the centre.
+        radius: in the same unit.
+        turn: an angle in steps of 1.5 degrees.
     """
 
     def along(angle: int) -> np.ndarray:  # how far each point lies in a direction, in 1024ths of a unit
@@ -140,7 +144,11 @@ def _place_objects(draw: _Draw, size: int) -> list[tuple[int, np.ndarray, np.nda
 def _surface(draw: _Draw, photos: list[np.ndarray], hue: int, size: int) -> np.ndarray:
     """What a thing is covered with, int16 (3, S, S) in 0..255: a crop of a photo with a random mean colour.
 
-    Args: hue, 0 to 7: bit by bit whether red, green and blue are strong; surfaces of different hues differ.
+    Args:
+        draw: random integers.
+        photos: uint8 (3, H, W) each, to cut from.
+        hue: 0 to 7, bit by bit whether red, green and blue are strong; surfaces of different hues differ.
+        size: S.
     """
     photo = photos[draw(0, len(photos))]
     top, left = (draw(0, side - size + 1) for side in photo.shape[1:])
@@ -196,8 +204,14 @@ class SceneDataset(Dataset):
     def __init__(
         self, size: int, count: int, photos: list[np.ndarray], key: tuple[int, ...], normalize: v2.Transform
     ):
-        """Args: size, S; count; photos uint8 (3, H, W), none smaller than S; key, datasets with the same one
-        hold the same scenes; normalize, of float images (3, S, S)."""
+        """
+        Args:
+            size: S.
+            count: how many scenes.
+            photos: uint8 (3, H, W), none smaller than S.
+            key: datasets with the same one hold the same scenes.
+            normalize: of float images (3, S, S).
+        """
         self.size, self.count, self.photos, self.key = size, count, photos, key
         self.normalize = normalize
 
@@ -264,7 +278,8 @@ class Scenes(SplitData):
             batch_size: scenes per batch.
             mean, std: one number or one per channel, for images in [0, 1].
             seed: the same seed gives the same scenes, and the same order of training batches.
-        Raises: ValueError for an option that makes no sense, saying why.
+        Raises:
+            ValueError: for an option that makes no sense, saying why.
         """
         super().__init__()
         if not _SMALLEST <= image_size <= _LARGEST:

@@ -73,7 +73,8 @@ class LabeledImages(SplitData):
             batch_size: images per batch.
             mean, std: one number or one per channel, for images in [0, 1].
             seed: chooses which training images labels_per_class keeps, and the order of training batches.
-        Raises: ValueError for an option that makes no sense; from setup() if labels_per_class is too large.
+        Raises:
+            ValueError: for an option that makes no sense; from setup() if labels_per_class is too large.
         """
         super().__init__()
         if channels not in (1, 3):

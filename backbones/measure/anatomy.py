@@ -1,15 +1,15 @@
 """Takes a network apart: what is swapped with the backbone, what stays, what shape and cost each part has."""
 
-import copy
 import html
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
-from ..backbone import ByStride, Network
+from ..backbone import Network
 from ..show.palette import STAYS, SWAPPED
 from . import cost
+from .receptive import tensors
 
 
 class Part(NamedTuple):
@@ -66,46 +66,57 @@ class Anatomy(list[Part]):
         return f"<table>{''.join(lines)}</table>"
 
 
-def dissect(network: Network, parts: dict[str, str], wider_head: nn.Module, size: tuple[int, int]) -> Anatomy:
+def dissect(
+    network: Network,
+    parts: dict[str, str] | None = None,
+    wider_head: nn.Module | None = None,
+    size: tuple[int, int] = (513, 513),
+) -> Anatomy:
     """The anatomy of a network for one image; computed from shapes alone, without numbers.
 
     Args:
         network: with an image backbone. It is not touched.
-        parts: dotted name of a submodule -> what papers call it, for all parts of the head that have costs.
+        parts: dotted name of a submodule -> what papers call it, for all parts of the head that have costs;
+            by default those that `network.head.parts()` names, or the head as one part.
         wider_head: the same head for a backbone whose maps are all wider, to see which parameters adapt.
+            Without it none are marked.
         size: height and width of the image in pixels.
-    """
-    network = _on_meta(network)
-    shapes: dict[str, tuple[int, ...]] = {}
-    features = ByStride()
-    network.backbone.register_forward_hook(lambda _, __, maps: features.update(maps))
-    for name in parts:
-        network.get_submodule(name).register_forward_hook(
-            lambda _, __, result, name=name: shapes.update({name: tuple(result.shape[1:])})
-        )
-    # The ledger tells the backbone's stages apart; nothing of value runs outside of the parts.
-    rows = cost.ledger(network, torch.empty(1, 3, *size, device="meta"), parts=["backbone", *parts])
 
-    wider = {f"head.{name}": one.shape for name, one in wider_head.named_parameters()}
+    Returns:
+        One part for each stage of the backbone and for each of `parts`, in the order in which they run.
+    """
+    if parts is None:
+        names = network.head.parts() if hasattr(network.head, "parts") else {}
+        parts = {f"head.{name}": title for name, title in names.items()} or {"head": "head"}
+    parts = {"backbone": "backbone, no map at one stride", **parts}
+    results: dict[str, Any] = {}
+    hooks = []
+    for name in parts:
+        part = network.get_submodule(name)
+        hooks.append(part.register_forward_hook(lambda _, __, out, name=name: results.update({name: out})))
+    try:
+        # The ledger copies the network, hooks included, and tells the backbone's stages apart.
+        image = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
+        rows = cost.ledger(network, image, parts=list(parts))
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+    wider = {f"head.{name}": one.shape for name, one in wider_head.named_parameters()} if wider_head else {}
     adapting = {
-        name: one.numel()
-        for name, one in network.named_parameters()
-        if wider.get(name, one.shape) != one.shape
+        name: parameter.numel()
+        for name, parameter in network.named_parameters()
+        if wider.get(name, parameter.shape) != parameter.shape
     }
     anatomy = Anatomy()
     for row in rows:
-        costs = (row.parameters, 0, row.multiply_adds)
-        if row.part == "backbone":
-            name = f"{'stem' if row.stride < 4 else 'stage'}, stride {row.stride:g}"
-            anatomy.append(Part(name, True, tuple(features[int(row.stride)].shape[1:]), *costs))
-        elif row.part in parts:
-            adapts = sum(count for name, count in adapting.items() if name.startswith(f"{row.part}."))
-            costs = (row.parameters, adapts, row.multiply_adds)
-            anatomy.append(Part(parts[row.part], False, shapes[row.part], *costs))
+        if row.part not in results:  # nothing of value runs elsewhere
+            continue
+        name, result = parts[row.part], results[row.part]
+        if isinstance(result, dict) and row.stride in result:
+            name = f"{'stem' if row.stride < 4 else 'stage'}, stride {row.stride}"
+            result = result[row.stride]
+        shape = tuple(tensors(result)[-1].shape[1:])
+        adapts = sum(count for key, count in adapting.items() if key.startswith(f"{row.part}."))
+        anatomy.append(Part(name, row.part == "backbone", shape, row.parameters, adapts, row.multiply_adds))
     return anatomy
-
-
-def _on_meta(network: Network) -> Network:
-    """A copy that has shapes but no numbers, and takes no memory."""
-    tensors = [*network.parameters(), *network.buffers()]
-    return copy.deepcopy(network, {id(one): torch.empty_like(one, device="meta") for one in tensors})

@@ -4,22 +4,31 @@
     cost.measure(network, images).multiply_adds      # the whole
     cost.latency(network, images)                    # milliseconds, here and now
 
-All but `latency` come from shapes alone: a network and images made `with torch.device("meta"):` are measured
-in a moment, at any size. Modules come back as they were: mode, weights, running means, gradients.
+All but `latency` run a copy in eval mode: one without numbers (on torch's device "meta"), which is quick at
+any size, or, where the module decides by numbers, one with them. torch's FlopCounterMode says what an
+operation costs. One that it does not know, and that may contain products, is named in the result.
 """
 
+import copy
+import functools
+import math
+import re
 import statistics
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.parameter import UninitializedBuffer, is_lazy
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..backbone import Backbone
-from .meter import Meter, copied, evaluating, follow_image, run
-from .receptive import Following, ReceptiveField, seen, tensors
+from .receptive import ReceptiveField, behind, follow, is_map, seen, tensors
 
 
 class CostError(ValueError):
@@ -38,10 +47,8 @@ class Cost(NamedTuple):
         parameters: numbers that training adjusts. What two parts share counts in the first that uses it.
         multiply_adds: see `multiply_adds`.
         activation_bytes: activation memory of training: what a forward pass keeps for the backward pass, each
-            memory counted once and without parameters. Frozen parts keep less. Counted in eval mode: the
-            masks of dropout are not in it.
-        peak_bytes: peak memory of inference: the most that input and intermediate results occupy at one
-            moment while this part runs, without parameters and without the scratch space of kernels.
+            memory counted once and without parameters. Frozen parts keep less. Without the masks of dropout.
+        uncounted: names of operations that may have products, which are not in `multiply_adds`.
     """
 
     part: str
@@ -50,7 +57,18 @@ class Cost(NamedTuple):
     parameters: int
     multiply_adds: int
     activation_bytes: int
-    peak_bytes: int
+    uncounted: tuple[str, ...] = ()
+
+
+class Count(int):
+    """Multiply-adds. `uncounted` names the operations that are not among them; printing shows them."""
+
+    uncounted: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return " + ".join([int.__repr__(self), *(f"{name} (not counted)" for name in self.uncounted)])
+
+    __str__ = __repr__
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -58,68 +76,81 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def multiply_adds(module: nn.Module, *inputs: Any) -> int:
+def multiply_adds(module: nn.Module, *inputs: Any) -> Count:
     """How many multiply-then-add steps one forward pass takes in convolutions and matrix products.
 
     One multiply-add is two floating-point operations. Batch norm, activations and pooling are left out, as is
-    usual in papers. The module is run once in eval mode and gets its mode back.
+    usual in papers. A sparse matrix takes one for each number that it stores and each column of the other.
     """
-    _expect_inputs(module, inputs)
-    with evaluating(module), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(*inputs)
-    return counter.get_total_flops() // 2
+    whole = total(_rows(module, inputs, {}, keep=False))
+    count = Count(whole.multiply_adds)
+    count.uncounted = whole.uncounted
+    if count.uncounted:
+        warnings.warn(f"not in these multiply-adds: {', '.join(count.uncounted)}", stacklevel=2)
+    return count
 
 
 def latency(module: nn.Module, *inputs: Any, repeats: int = 20, warmup: int = 3) -> float:
     """Median time of one forward pass in milliseconds, in eval mode and without gradients.
 
-    The first passes are slower (memory is fetched, algorithms are chosen): `warmup` of them are not timed.
-    The median is not moved by the few passes during which the machine did something else. It holds for this
-    machine, batch size and `torch.get_num_threads()`.
+    It holds for this machine, batch size and `torch.get_num_threads()`.
+
+    Args:
+        module: gets its mode back.
+        inputs: as the module takes them, on its device.
+        repeats: passes that are timed. A few in which the machine did something else do not move the median.
+        warmup: passes before them. The first are slower: memory is fetched, algorithms are chosen.
     """
-    _expect_inputs(module, inputs)
     if repeats < 1 or warmup < 0:
         raise CostError(f"repeats={repeats}, warmup={warmup}: time at least one pass, warm up zero or more.")
-    device = tensors(inputs)[0].device.type
+    device = _expect_inputs(inputs)[0].device.type
     if device == "meta":
         raise CostError("on the meta device nothing is computed: build module and input on a real device.")
     times = []
-    # Not inference_mode: what a module computes once and keeps could then never be trained with.
-    with evaluating(module), torch.no_grad():
-        for _ in range(warmup + repeats):
-            began = time.perf_counter()
-            module(*inputs)
-            if device != "cpu":
-                torch.accelerator.synchronize()  # the call returns before an accelerator is done
-            times.append(time.perf_counter() - began)
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        # Not inference_mode: what a module computes once and keeps could then never be trained with.
+        with torch.no_grad():
+            for _ in range(warmup + repeats):
+                began = time.perf_counter()
+                module(*inputs)
+                if device != "cpu":
+                    torch.accelerator.synchronize()  # the call returns before an accelerator is done
+                times.append(time.perf_counter() - began)
+    finally:
+        for part, training in modes.items():
+            part.training = training
     return 1000 * statistics.median(times[warmup:])
 
 
 def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | list:
     """What one position of the module's result sees of its input: (size, stride) in input positions.
 
-    Args: inputs, with exactly one map (B, C, H, W) or (B, C, length). Their size does not matter for `size`,
-        except that interpolation to a fixed size has a stride that depends on it. What is not known to keep
-        positions apart (attention, flattening, rolling) is taken to see the whole image.
-    Returns: for a module that returns a dictionary, such as a backbone, or a list: the same for each entry.
-    Raises: CostError if there is no such map.
+    Args:
+        module: what in it is not known to keep positions apart (attention, flattening) sees the whole image.
+        inputs: with exactly one map (B, C, H, W) or (B, C, length). Its size does not matter for the field's,
+            except that interpolation to a fixed size has a stride that depends on it.
+
+    Returns:
+        For a module that returns a dictionary, such as a backbone, or a list: the same for each entry.
+
+    Raises:
+        CostError: there is no such map.
     """
-    _expect_inputs(module, inputs)
-    inputs = copied(inputs)
-    if not follow_image(inputs):
-        shapes = [tuple(one.shape) for one in tensors(inputs)]
+    maps = [tensor for tensor in _expect_inputs(inputs) if is_map(tensor)]
+    if len(maps) != 1:
+        shapes = [tuple(tensor.shape) for tensor in tensors(inputs)]
         raise CostError(f"a receptive field needs one map (B, C, H, W) as input, got shapes {shapes}.")
-    with evaluating(module), torch.no_grad(), Following():
-        result = module(*inputs)
+    result = _run(module, inputs, {}, keep=False).result
     if isinstance(result, dict):
-        return {key: seen(one) for key, one in result.items()}
-    return [seen(one) for one in result] if isinstance(result, list | tuple) else seen(result)
+        return {key: seen(value) for key, value in result.items()}
+    return [seen(value) for value in result] if isinstance(result, list | tuple) else seen(result)
 
 
 def measure(module: nn.Module, *inputs: Any) -> Cost:
     """All costs of one forward pass, in one row. See `Cost`."""
-    rows = _rows(module, inputs, {type(module).__name__: module}, by_stage=False)
-    return total(rows)._replace(stride=rows[0].stride, receptive_field=rows[0].receptive_field)
+    return total(_rows(module, inputs, {type(module).__name__: ""}))
 
 
 def ledger(network: nn.Module, *inputs: Any, parts: Sequence[str] | None = None) -> list[Cost]:
@@ -131,94 +162,256 @@ def ledger(network: nn.Module, *inputs: Any, parts: Sequence[str] | None = None)
         inputs: as the network takes them. Multiply-adds and bytes are those of this batch.
         parts: other submodules, by dotted name: `("backbone", "head.neck", "head")` separates a neck. Of
             nested ones the innermost counts.
-    Returns: rows in the order in which they begin; among them "elsewhere" for what runs in no part, and last
+
+    Returns:
+        Rows in the order in which they begin; among them "elsewhere" for what runs in no part, and last
         "unused" for parameters that this forward pass does not use.
-    Raises: CostError for a part that is not there, without inputs, and for inputs on another device.
+
+    Raises:
+        CostError: for a part that is not there, and without inputs.
     """
-    if isinstance(network, Backbone) and parts is None:
-        chosen = {"backbone": network}
-    elif parts is None:
-        chosen = dict(network.named_children()) or {type(network).__name__: network}
-    else:
-        known = dict(network.named_modules())
-        for name in parts:
-            if name not in known:
-                children = ", ".join(name for name, _ in network.named_children())
-                raise CostError(f"this network has no part {name!r}; its children: {children or 'none'}.")
-        chosen = {name: known[name] for name in parts}
+    children = [name for name, _ in network.named_children()]
+    for name in set(parts or ()) - {name for name, _ in network.named_modules()}:
+        raise CostError(f"this network has no part {name!r}; its children: {', '.join(children) or 'none'}.")
+    chosen = {name: name for name in (children if parts is None else parts)}
+    if parts is None and (isinstance(network, Backbone) or not children):
+        chosen = {"backbone" if isinstance(network, Backbone) else type(network).__name__: ""}
     return _rows(network, inputs, chosen, by_stage=True)
 
 
 def total(rows: Sequence[Cost], part: str = "total") -> Cost:
-    """One row for several: sums, and the highest peak. Stride and receptive field are the last result's."""
-    results = [row for row in rows if row.receptive_field is not None] or [rows[-1]]
-    return Cost(
-        part,
-        results[-1].stride,
-        results[-1].receptive_field,
-        sum(row.parameters for row in rows),
-        sum(row.multiply_adds for row in rows),
-        sum(row.activation_bytes for row in rows),
-        max(row.peak_bytes for row in rows),
-    )
+    """One row for several: their sums. Stride and receptive field are the last result's."""
+    last = ([row for row in rows if row.receptive_field is not None] or rows)[-1]
+    sums = (sum(figures) for figures in zip(*(row[3:6] for row in rows), strict=True))
+    names = tuple(dict.fromkeys(name for row in rows for name in row.uncounted))
+    return Cost(part, last.stride, last.receptive_field, *sums, names)
 
 
 def table(rows: Sequence[Cost]) -> str:
     """The rows as text with a total below: parameters and multiply-adds in millions, memory in 10^6 bytes."""
-    lines = [f"{'part':16} stride   sees  params M  mult-adds M  keeps MB  peak MB"]
+    lines = [f"{'part':16} stride   sees  params M  mult-adds M  keeps MB"]
     for row in [*rows, total(rows)]:
         stride = "-" if row.stride is None else f"{row.stride:g}"
         field = {None: "-", float("inf"): "all"}.get(row.receptive_field, row.receptive_field)
-        figures = [row.parameters, row.multiply_adds, row.activation_bytes, row.peak_bytes]
-        params, work, keeps, peak = (figure / 1e6 for figure in figures)
-        lines.append(
-            f"{row.part:16} {stride:>6} {field:>6} {params:9.3f} {work:12,.1f} {keeps:9.2f} {peak:8.2f}"
+        params, work, keeps = (figure / 1e6 for figure in row[3:6])
+        lines.append(f"{row.part:16} {stride:>6} {field:>6} {params:9.3f} {work:12,.1f} {keeps:9.2f}")
+    return "\n".join(lines + [f"not counted: {', '.join(row.uncounted)}"] * bool(row.uncounted))
+
+
+# How it is counted ----------------------------------------------------------------------------------------
+
+# Words in the names of operations of torch that have no products.
+_HARMLESS = re.compile(
+    "^(?!.*(mm|attention)).*(?<![a-z])("
+    "alias|all|amax|amin|aminmax|any|arange|arg(max|min|sort)|bernoulli|bincount|bucketize|cat|celu"
+    "|chunk|clone|coalesced?|col|copy|cumprod|cumsum|detach|dropout|embedding|empty|expand|eye|fill|flip"
+    "|fold|full|gather|glu|hardsigmoid|hardswish|im|index|indices|item|lift|logsumexp|masked|max|mean"
+    "|median|min|mish|multinomial|nms|nnz|nonzero|norm|normal|ones?|pad|padded|pool|prelu|prod|put"
+    "|rand[a-z]*|range|repeat|resize|roi|roll|rrelu|sampler|scalar|scatter|searchsorted|select|set"
+    "|shuffle|sigmoid|softmax|sort|split|stack|std|sum|take|threshold|to_(dense|sparse)[a-z_]*|topk"
+    "|tri[lu]|unbind|unfold|uniform|unique|upsample|values|var|view|zeros?"
+    ")(?![a-z])"
+)
+
+
+@functools.cache
+def _may_multiply(func: Any) -> bool:
+    """Whether an operation for which there is no formula may contain products."""
+    space, name = func._schema.name.split("::")
+    if space not in ("aten", "prim", "torchvision"):
+        return True
+    tagged = torch.Tag.pointwise in func.tags or torch.Tag.inplace_view in func.tags or func.is_view
+    return not (tagged or _HARMLESS.search(name))
+
+
+def _product(*args: Any, out_val: Any = None, **options: Any) -> int:
+    """Floating-point operations of the product of the last two tensors; a sparse one has what it stores."""
+    left, right = [tensor for tensor in args if isinstance(tensor, Tensor)][-2:]
+    if right.layout is torch.strided:
+        return 2 * _stored(left).numel() * (right.shape[-1] if right.ndim > 1 else 1)
+    if left.layout is torch.strided:
+        return 2 * _stored(right).numel() * (left.numel() // left.shape[-1])
+    return 0  # two sparse ones: it depends on where the numbers stand, so `_Trace` names it
+
+
+def _formulas() -> dict[Any, Any]:
+    """Operation -> formula of its floating-point operations: torch's, and some that torch leaves out."""
+    aten, torchvision = torch.ops.aten, torch.ops.torchvision
+    _product._get_raw = True  # tells torch to give it tensors instead of shapes
+    names = ["mm", "addmm", "mv", "addmv", "dot", "vdot", "bmm", "baddbmm", "addbmm", "_sparse_addmm"]
+    more = {getattr(aten, name): _product for name in names}
+    more[aten.mkldnn_rnn_layer] = lambda x, *weights, out_shape, **options: (
+        2 * math.prod(x[:2]) * sum(map(math.prod, weights[:2]))
+    )
+    if hasattr(torchvision, "deform_conv2d"):  # once torchvision was imported
+        more[torchvision.deform_conv2d] = lambda x, weight, *rest, out_shape, **options: (
+            2 * math.prod(out_shape) * math.prod(weight[1:])
         )
-    return "\n".join(lines)
+    return FlopCounterMode(display=False, custom_mapping=more).flop_registry
 
 
-def _rows(module: nn.Module, inputs: tuple, parts: dict[str, nn.Module], by_stage: bool) -> list[Cost]:
-    _expect_inputs(module, inputs)
-    stages = {name for name, part in parts.items() if by_stage and isinstance(part, Backbone)}
-    rows: dict[tuple[str, Any], list[int]] = {}  # (part, stage) -> parameters, multiply-adds, kept, peak
+class _CopyTo(TorchFunctionMode):
+    """While this is active, `copy.deepcopy` moves the tensors that it copies to a device."""
 
-    forward = run(module, inputs, parts, training=False)
-    for number, step in enumerate(forward.steps):
-        row = rows.setdefault(_row(forward, number, stages), [0, 0, 0, 0])
-        row[:] = [row[0] + step.parameters, row[1] + step.multiply_adds, 0, max(row[3], step.live_bytes)]
-    training = run(module, inputs, parts, training=True)
-    for number, size in training.saved:
-        rows.setdefault(_row(training, number, stages), [0, 0, 0, 0])[2] += size
+    def __init__(self, device: str):
+        super().__init__()
+        self.device = device
 
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if func not in (Tensor.__deepcopy__, Tensor.clone):  # parameters clone themselves
+            return func(*args, **(kwargs or {}))
+        if is_lazy(args[0]):  # torch cannot copy lazy buffers
+            return UninitializedBuffer(device=self.device, dtype=args[0].dtype)
+        twin = args[0].detach().to(self.device, copy=True)
+        if func is Tensor.__deepcopy__:
+            args[1][id(args[0])] = twin
+        return twin
+
+
+class _Trace(TorchDispatchMode):
+    """Writes down, operation by operation, in which part it runs, what it uses and what its result sees.
+
+    Attributes:
+        steps: of each operation the part it runs in, its multiply-adds, and its name if it cannot be counted.
+        used: id of a parameter -> the first step that uses it.
+        made: memory -> the last step that wrote it.
+        saved: memory that autograd keeps -> the step that made it (0 for the input), the memory itself.
+        sees: part -> what its result sees.
+        maps: backbone -> for each map the step that made it, its key, what it sees; in order.
+    """
+
+    def __init__(self, module: nn.Module, parts: dict[str, str]):
+        super().__init__()
+        self.module, self.formulas, self.running, self.steps = module, _formulas(), ["elsewhere"], []
+        self.used, self.made, self.saved, self.sees, self.maps = {}, {}, {}, {}, {}
+        for name, dotted in parts.items():
+            part = module.get_submodule(dotted)
+            part.register_forward_pre_hook(lambda *_, name=name: self.running.append(name), prepend=True)
+            part.register_forward_hook(lambda part, _, result, name=name: self.leave(name, part, result))
+        for part in module.modules():
+            if isinstance(part, Backbone):  # what comes before it may lose the trail: resizing into a batch
+                part.register_forward_pre_hook(lambda _, inputs: follow(inputs))
+
+    def leave(self, name: str, part: nn.Module, result: Any) -> None:
+        self.running.pop()
+        self.sees[name] = seen(result)
+        if isinstance(part, Backbone) and isinstance(result, dict):
+            maps = [(self.made.get(_memory(value), 0), key, seen(value)) for key, value in result.items()]
+            self.maps[name] = sorted(maps, key=lambda entry: entry[:2])
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs, formula = kwargs or {}, self.formulas.get(func._overloadpacket)
+        unknown = formula is None and _may_multiply(func)
+        if unknown:  # perhaps it consists of known ones
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        named = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+        given = tensors(list(named.values()))
+        sources = [(tuple(tensor.shape), tensor._sees) for tensor in given if hasattr(tensor, "_sees")]
+        result = func(*args, **kwargs)
+        work = formula(*args, **kwargs, out_val=result) // 2 if formula else 0
+        unknown |= bool(formula) and sum(tensor.layout is not torch.strided for tensor in given) > 1
+        name = func._schema.name.replace("::", ".") if unknown else None
+        for tensor in given:
+            if isinstance(tensor, nn.Parameter):
+                self.used.setdefault(id(tensor), len(self.steps))
+        for tensor in tensors(result):
+            if sources and (sight := behind(func, named, sources, tuple(tensor.shape))):
+                tensor._sees = sight
+            if not func.is_view:
+                self.made[_memory(tensor)] = len(self.steps)
+        self.steps.append((self.running[-1], work, name))
+        return result
+
+    def keep(self, tensor: Tensor) -> None:
+        """autograd calls this for each tensor that it would keep for the backward pass."""
+        memory = _memory(tensor)
+        self.saved.setdefault(memory, (self.made.get(memory, 0), _stored(tensor).untyped_storage()))
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """Its numbers; of a sparse one those that it stores."""
+    if tensor.layout is torch.strided:
+        return tensor
+    return tensor._values() if tensor.layout is torch.sparse_coo else tensor.values()
+
+
+def _memory(tensor: Tensor) -> int:
+    """What tells memories apart: views share it."""
+    return _stored(tensor).untyped_storage()._cdata
+
+
+def _expect_inputs(inputs: tuple) -> list[Tensor]:
+    if found := tensors(inputs):
+        return found
+    raise CostError("a forward pass needs an input: pass a batch after the module.")
+
+
+def _run(module: nn.Module, inputs: tuple, parts: dict[str, str], keep: bool, device: str = "meta") -> _Trace:
+    """Run a copy once, in eval mode: without numbers, or if that fails, as where they decide, on the CPU.
+
+    `parts` are name -> dotted name; `keep`, whether to find out what training keeps.
+    """
+    abstract = any(tensor.is_meta for tensor in [*_expect_inputs(inputs), *module.parameters()])
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # its fused kernels cannot be counted
+    try:
+        with _CopyTo(device):
+            copied, arguments = copy.deepcopy((module, inputs))
+        trace = _Trace(copied.to(device).eval(), parts)
+        follow(arguments)
+        hooks = saved_tensors_hooks(trace.keep, lambda kept: kept)  # never unpacked: nobody calls backward
+        with torch.device(device), torch.set_grad_enabled(keep), hooks, trace:
+            trace.result = trace.module(*arguments)
+        trace.sees["elsewhere"] = seen(trace.result)
+        return trace
+    except Exception as error:
+        if abstract and "meta" in str(error).lower():
+            raise CostError(
+                f"this module needs numbers: build it and its input on the CPU. ({error})"
+            ) from error
+        if abstract or device == "cpu":
+            raise
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return _run(module, inputs, parts, keep, "cpu")
+
+
+def _rows(
+    module: nn.Module, inputs: tuple, parts: dict[str, str], by_stage: bool = False, keep: bool = True
+) -> list[Cost]:
+    """One row for each part and, `by_stage`, for each map of a backbone; see `ledger`."""
+    trace = _run(module, inputs, parts, keep)
+    # (part, key of a map) -> parameters, multiply-adds, bytes, uncounted
+    rows: dict[tuple[str, Any], list] = {}
+
+    def row(step: int) -> list:
+        part = trace.steps[step][0] if trace.steps else "elsewhere"
+        maps = trace.maps.get(part) if by_stage else None
+        # What runs after the last map (views of it, say) belongs to the last stage.
+        key = next((key for end, key, _ in maps if step <= end), maps[-1][1]) if maps else None
+        return rows.setdefault((part, key), [0, 0, 0, {}])
+
+    for step, (_, work, name) in enumerate(trace.steps):
+        row(step)[1] += work
+        row(step)[3].update({name: None} if name else {})
+    parameters = list(trace.module.parameters())
+    for parameter in parameters:
+        if id(parameter) in trace.used:
+            row(trace.used[id(parameter)])[0] += parameter.numel()
+    unused = sum(parameter.numel() for parameter in parameters if id(parameter) not in trace.used)
+    fixed = {_memory(tensor) for tensor in [*parameters, *trace.module.buffers()]}
+    for memory, (step, storage) in trace.saved.items():
+        row(step)[2] += 0 if memory in fixed else storage.nbytes()
     for name in parts.keys() - {part for part, _ in rows}:  # it computes nothing, or is not called
-        rows[name, None] = [0, 0, 0, 0]
+        rows[name, None] = [0, 0, 0, {}]
 
     costs = []
-    for (part, stage), figures in rows.items():
-        fields = {key: field for _, key, field in forward.maps.get(part, [])}
-        field = (forward.sees.get(part) if stage is None else fields[stage]) or ReceptiveField(None, None)
-        costs.append(Cost(part, field.stride, field.size, *figures))
-    if forward.unused:
-        costs.append(Cost("unused", None, None, sum(forward.unused.values()), 0, 0, 0))
-    return costs
-
-
-def _row(meter: Meter, number: int, stages: set[str]) -> tuple[str, Any]:
-    """The part, and in a backbone also the key of the feature map, that this step works for."""
-    part = meter.steps[number].part
-    maps = meter.maps.get(part) if part in stages else None
-    if not maps:
-        return part, None
-    # What runs after the last feature map (views of it, say) belongs to the last stage.
-    return part, next((key for end, key, _ in maps if number <= end), maps[-1][1])
-
-
-def _expect_inputs(module: nn.Module, inputs: tuple) -> None:
-    """Raise CostError without an input or with one on another device than the module."""
-    if not tensors(inputs):
-        raise CostError("a forward pass needs an input: pass a batch after the module.")
-    ours = {one.device for one in [*module.parameters(), *module.buffers()]}
-    theirs = {one.device for one in tensors(inputs)}
-    if ours and ours != theirs:
-        names = [" and ".join(sorted(map(str, devices))) for devices in (ours, theirs)]
-        raise CostError(f"the module is on {names[0]}, its input on {names[1]}: move one with .to(device).")
+    for (part, key), (*figures, names) in rows.items():
+        fields = {key: field for _, key, field in trace.maps.get(part, [])}
+        size, stride = fields.get(key, trace.sees.get(part)) or (None, None)
+        stride = key if isinstance(key, int | float) else stride
+        costs.append(Cost(part, stride, size, *figures, tuple(names)))
+    return costs + [Cost("unused", None, None, unused, 0, 0)] * bool(unused)

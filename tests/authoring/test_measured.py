@@ -6,15 +6,15 @@ from itertools import product
 import numpy as np
 import pytest
 
+from authoring import measure_deeplab
+from authoring.measure_deeplab import STARTS
 from backbones.data import Scenes
-from benchmarks import deeplab_backbones
-from benchmarks.deeplab_backbones import STARTS
 
 HEADS = {"-".join(map(str, which)) for which in product((16, 8), (0, 1, 2), (True, False))}
 
 
 def rows(start: str, what: str) -> list[dict[str, str]]:
-    path = deeplab_backbones.RESULTS / f"{start}_{what}.csv"
+    path = measure_deeplab.RESULTS / f"{start}_{what}.csv"
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
@@ -29,7 +29,7 @@ def test_every_start_was_measured_at_the_same_steps(start):
 @pytest.mark.parametrize("start", STARTS)
 def test_every_head_has_a_score_and_answers_to_the_scenes_of_the_lesson(start):
     assert {"-".join(list(row.values())[:3]) for row in rows(start, "heads")} == HEADS
-    kept = np.load(deeplab_backbones.RESULTS / f"{start}_answers.npz")
+    kept = np.load(measure_deeplab.RESULTS / f"{start}_answers.npz")
     scenes = Scenes()
     scenes.setup()
     truth = np.stack([scenes.test[i].mask.numpy() for i in kept["scenes"].tolist()])
@@ -40,11 +40,12 @@ def test_every_head_has_a_score_and_answers_to_the_scenes_of_the_lesson(start):
     assert len(two) == 4  # other models, other answers (without a decoder some say "background" only)
 
 
+@pytest.mark.slow
 def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(deeplab_backbones, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure_deeplab, "RESULTS", tmp_path)
     start = "mobilenetv2_100-random"
-    options = ["--steps", "2", "--head-steps", "1", "--batch", "2", "--every", "2"]
-    assert deeplab_backbones.main([start, *options]) == 0
+    options = ["--steps", "2", "--head-steps", "1", "--batch", "2", "--every", "2", "--test-scenes", "4"]
+    assert measure_deeplab.main([start, *options]) == 0
     assert [row["step"] for row in rows(start, "curve")] == ["2"]
     assert len(rows(start, "heads")) == len(HEADS)
     assert set(np.load(tmp_path / f"{start}_answers.npz")) >= HEADS
@@ -53,5 +54,5 @@ def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys
 
 def test_an_unknown_start_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
-        deeplab_backbones.main(["resnet101"])
+        measure_deeplab.main(["resnet101"])
     assert "no start resnet101: choose from resnet101-random" in capsys.readouterr().err

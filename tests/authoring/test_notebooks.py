@@ -6,9 +6,9 @@ import pytest
 import toys
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from authoring import check
+from authoring import check, notebooks
 
-NOTEBOOKS = check.course_notebooks()
+NOTEBOOKS = notebooks.every_notebook()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])

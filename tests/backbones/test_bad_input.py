@@ -26,6 +26,8 @@ from backbones.tasks import Task
 from backbones.training import evaluate, fit
 from backbones.vision import ImageError
 
+pytestmark = pytest.mark.slow  # most of them train
+
 EVERY_TASK = pytest.mark.parametrize("make", METRICS)
 
 

@@ -115,6 +115,7 @@ def test_a_file_says_what_it_is(name):
         ("scenes_deeplab", 0.85),
     ],
 )
+@pytest.mark.slow
 def test_each_model_is_as_good_as_it_says(networks, name, bar):
     """On a part of the test scenes, where the score may be a little off what all of them give."""
     network = networks[name]
@@ -247,6 +248,7 @@ def test_a_network_that_does_not_fit_is_told_how_to_be():
 # The command
 
 
+@pytest.mark.slow
 def test_the_command_makes_models_that_load(tmp_path, monkeypatch, capsys):
     """All of them, on two batches each."""
     for name in TRAINED:

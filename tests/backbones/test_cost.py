@@ -1,5 +1,6 @@
 """Costs: against numbers worked out by hand and against those that were published."""
 
+import copy
 import math
 import statistics
 from types import SimpleNamespace
@@ -7,7 +8,12 @@ from types import SimpleNamespace
 import pytest
 import timm
 import torch
+import torchvision
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.rnn import pack_padded_sequence
+from torchvision.ops import DeformConv2d
 
 from backbones import Backbone, Network, cost, create_backbone
 from backbones.backbone import ByStride
@@ -47,12 +53,185 @@ def test_multiply_adds_by_hand(batch):
     assert multiply_adds(by_hand(), torch.rand(batch, 3, 32, 32)) == batch * one
 
 
-def test_multiply_adds_of_matrix_products_and_of_several_inputs():
-    assert multiply_adds(nn.Linear(6, 4), torch.rand(2, 5, 6)) == 2 * 5 * 6 * 4
-    attention = nn.MultiheadAttention(8, num_heads=2, bias=False, batch_first=True)
-    query, memory = torch.rand(1, 3, 8), torch.rand(1, 5, 8)
-    projections = 3 * 8 * 8 + 2 * 5 * 8 * 8 + 3 * 8 * 8  # query, key and value, output
-    assert multiply_adds(attention, query, memory, memory) == projections + 2 * 3 * 5 * 8
+class Apply(nn.Module):
+    """A function of the module itself and its inputs, as a module that owns some values."""
+
+    def __init__(self, function, **values):
+        super().__init__()
+        self.function = function
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def forward(self, *inputs):
+        return self.function(self, *inputs)
+
+
+B, T, C, H = 2, 16, 32, 24  # sentences, words, numbers for each word: in front of a layer, behind it
+WORDS = torch.zeros(B, T, C)
+ATTENTION = B * T * 4 * C * C + 2 * B * T * T * C  # query, key, value, result; who looks at whom, the mean
+ENCODER = ATTENTION + 2 * B * T * C * 64
+MASK = torch.zeros(B, T, dtype=torch.bool)
+
+
+def attend(own, x):
+    return own.layer(x, x, x)
+
+
+def attend_by_function(own, x):
+    return F.scaled_dot_product_attention(*[x.view(B, 4, T, 8)] * 3)
+
+
+def encode_padded(own, x):
+    return own.layer(x, src_key_padding_mask=MASK.to(x.device))
+
+
+FIRST = {"batch_first": True}
+FUSED = {
+    "RNN": (lambda: nn.RNN(C, H, **FIRST), B * T * (C * H + H * H)),
+    "GRU": (lambda: nn.GRU(C, H, **FIRST), 3 * B * T * (C * H + H * H)),
+    "LSTM": (lambda: nn.LSTM(C, H, **FIRST), 4 * B * T * (C * H + H * H)),
+    "two directions and layers": (
+        lambda: nn.LSTM(C, H, num_layers=2, bidirectional=True, **FIRST),
+        4 * B * T * 2 * (C * H + H * H + 2 * H * H + H * H),
+    ),
+    "attention": (lambda: Apply(attend, layer=nn.MultiheadAttention(C, 4, **FIRST)), ATTENTION),
+    "attention, a function": (lambda: Apply(attend_by_function), 2 * B * T * T * C),
+    "encoder layer": (lambda: nn.TransformerEncoderLayer(C, 4, 64, **FIRST), ENCODER),
+    "encoder, padded": (
+        lambda: Apply(
+            encode_padded, layer=nn.TransformerEncoder(nn.TransformerEncoderLayer(C, 4, 64, **FIRST), 3)
+        ),
+        3 * ENCODER,
+    ),
+}
+
+
+@pytest.mark.parametrize("decides", [False, True])
+@pytest.mark.parametrize("name", FUSED)
+def test_layers_whose_kernels_are_fused_cost_what_their_matrices_do(name, decides):
+    """Whether values decide, so that the copy has numbers, or not; frozen or not; in any mode."""
+    make, expected = FUSED[name]
+    for frozen, training in ((False, False), (True, False), (False, True)):
+        module = make().requires_grad_(not frozen).train(training)
+        if decides:
+            module = Apply(lambda own, x: (own.layer(x), x.max().item()), layer=module)
+        work, whole = multiply_adds(module, WORDS), measure(module, WORDS)
+        assert (work, work.uncounted) == (expected, ()) == (whole.multiply_adds, whole.uncounted)
+
+
+def test_padding_that_a_recurrent_layer_never_sees_costs_nothing():
+    def read(own, x, lengths):
+        return own.layer(pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False))[1]
+
+    module = Apply(read, layer=nn.GRU(C, H, batch_first=True))
+    assert multiply_adds(module, WORDS, torch.tensor([10, 16])) == 3 * (10 + 16) * (C * H + H * H)
+
+
+SPARSE = torch.eye(6).roll(1, 0)
+SPARSE[0, :4] = 1  # ten numbers and 26 zeros
+MATRIX, VECTOR = torch.zeros(6, 5), torch.zeros(6)
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs", "expected"),
+    [
+        (lambda a, b: a @ b, (torch.zeros(3, 4), torch.zeros(4)), 12),
+        (lambda a, b: a @ b, (torch.zeros(3), torch.zeros(3, 4)), 12),
+        (lambda a, b: a @ b, (torch.zeros(4), torch.zeros(4)), 4),
+        (torch.addmv, (torch.zeros(3), torch.zeros(3, 4), torch.zeros(4)), 12),
+        (torch.addbmm, (torch.zeros(3, 5), torch.zeros(2, 3, 4), torch.zeros(2, 4, 5)), 2 * 3 * 4 * 5),
+        (lambda a, b: torch.einsum("bij,bjk->bik", a, b), (torch.zeros(2, 3, 4), torch.zeros(2, 4, 5)), 120),
+        *(
+            (function, (layout(SPARSE), *inputs), expected)
+            for layout in (Tensor.to_sparse, Tensor.to_sparse_csr, Tensor.to_sparse_csc)
+            for function, inputs, expected in [
+                (lambda a, b: a @ b, (MATRIX,), 10 * 5),
+                (lambda a, b: a @ b, (VECTOR,), 10),
+                (lambda a, b: b @ a, (MATRIX.T,), 10 * 5),
+                (torch.sparse.mm, (MATRIX,), 10 * 5),
+                (lambda a, b: torch.addmm(b, a, b), (MATRIX,), 10 * 5),
+            ]
+        ),
+        (DeformConv2d(4, 6, 3), (torch.zeros(1, 4, 8, 8), torch.zeros(1, 18, 6, 6)), 6 * 6 * 6 * 4 * 9),
+        (nn.ConvTranspose2d(3, 4, 2, 2), (torch.zeros(1, 3, 4, 4),), 4 * 4 * 3 * 4 * 2 * 2),
+    ],
+)  # fmt: skip
+def test_products_by_hand(function, inputs, expected):
+    module = Apply(lambda _, *values: function(*values))
+    work = multiply_adds(module, *inputs)
+    assert (work, work.uncounted) == (expected, ())
+
+
+def test_a_sparse_matrix_that_a_module_owns():
+    """A graph convolution: each of ten edges hands on three numbers."""
+    module = Apply(lambda own, x: own.edges @ own.layer(x), edges=SPARSE.to_sparse(), layer=nn.Linear(5, 3))
+    assert multiply_adds(module, MATRIX) == 6 * 5 * 3 + 10 * 3
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "billions"),
+    [  # published at 224 pixels
+        (torchvision.models.vit_b_16, (1, 3, 224, 224), 17.56),
+        (lambda: timm.create_model("vit_small_patch16_224"), (1, 3, 224, 224), 4.6),
+        (lambda: timm.create_model("pit_s_224"), (1, 3, 224, 224), 2.9),
+    ],
+)
+def test_transformers_cost_what_is_published(make, shape, billions):
+    module = make()
+    assert multiply_adds(module, torch.zeros(shape)) / 1e9 == pytest.approx(billions, rel=0.015)
+    assert measure(module, torch.zeros(shape)).multiply_adds / 1e9 == pytest.approx(billions, rel=0.015)
+
+
+# What cannot be counted
+
+
+@torch.library.custom_op("backbones_test::mix", mutates_args=())
+def mix(x: Tensor) -> Tensor:
+    """torch knows nothing about this, not even the shape of the result."""
+    return x @ x.T
+
+
+@pytest.mark.filterwarnings("ignore:not in these multiply-adds")
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (mix, "backbones_test.mix"),
+        (torch.linalg.inv, "aten.linalg_inv_ex"),
+        (lambda x: torch.fft.fft(x).real, "aten._fft_r2c"),
+        (lambda x: torch.cdist(x, x), "aten._cdist_forward"),
+        (lambda x: F.bilinear(x, x, x.new_zeros(2, 4, 4)), "aten._trilinear"),
+        (lambda x: x.to_sparse() @ x.to_sparse(), "aten.mm"),  # how many meet depends on where
+    ],
+)
+def test_what_cannot_be_counted_is_named(function, name):
+    network = nn.Sequential(nn.Linear(4, 4, bias=False), Apply(lambda _, x: function(x)))
+    work = multiply_adds(network, torch.eye(4))
+    assert work == 4 * 4 * 4
+    assert name in work.uncounted
+    assert str(work).startswith(f"64 + {name} (not counted)")
+    assert copy.copy(work).uncounted == work.uncounted
+    rows = ledger(network, torch.eye(4))
+    assert [bool(row.uncounted) for row in rows] == [False, True]
+    assert cost.table(rows).splitlines()[-1].startswith(f"not counted: {name}")
+    assert measure(network, torch.eye(4)).uncounted == work.uncounted
+
+
+def test_a_figure_that_lacks_something_warns():
+    """Divided by a billion it is an ordinary number, which names nothing any more."""
+    with pytest.warns(UserWarning, match=r"not in these multiply-adds: backbones_test\.mix"):
+        assert multiply_adds(Apply(lambda _, x: mix(x)), torch.eye(4)) / 1e9 == 0
+
+
+def test_what_has_no_products_is_not_named():
+    def much(own, x):
+        x = F.hardswish(F.mish(F.celu(own.norm(x)))).softmax(1).roll(1, -1).flip(-1)
+        x = F.interpolate(F.pad(x, (1, 1, 1, 1), mode="reflect"), scale_factor=2, mode="bicubic")
+        x = F.grid_sample(F.adaptive_max_pool2d(x, 4), x.new_zeros(1, 4, 4, 2), align_corners=False)
+        top, where = x.flatten(1).sort()
+        return top.gather(1, where).cumsum(1).topk(3), F.unfold(x, 2), F.glu(x), F.pixel_shuffle(x, 2)
+
+    work = multiply_adds(Apply(much, norm=nn.GroupNorm(2, 4)), torch.zeros(1, 4, 8, 8))
+    assert (work, work.uncounted) == (0, ())
 
 
 @pytest.mark.parametrize(
@@ -83,6 +262,7 @@ def test_whole_classifiers_cost_what_is_published(name, billions, parameters):
         ("legacy_xception", 22.9, None),  # 22,855,952: Chollet, Xception (2017), table 3
     ],
 )
+@pytest.mark.slow
 def test_round_published_figures_hold_within_one_percent(name, millions, billions):
     with torch.device("meta"):
         whole = measure(timm.create_model(name), torch.rand(1, 3, 224, 224))
@@ -140,6 +320,58 @@ def test_measuring_changes_nothing():
     assert torch.is_grad_enabled()
 
 
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyConv2d(8, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(5))
+
+
+def test_a_lazy_module_is_measured_and_stays_lazy():
+    network, images = lazy(), torch.zeros(2, 3, 6, 6)
+    ready = lazy()
+    ready(images)
+    assert multiply_adds(network, images) == multiply_adds(ready, images)
+    assert [row[:5] for row in ledger(network, images)] == [row[:5] for row in ledger(ready, images)]
+    assert measure(network, images).parameters == count_parameters(ready)
+    assert cost.receptive_field(network[0], images) == (3, 1)
+    assert all(is_lazy(parameter) for parameter in network.parameters())
+    assert isinstance(network[0], nn.LazyConv2d)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        Apply(lambda own, x: x @ own.matrix, matrix=torch.rand(3, 4)),  # neither parameter nor buffer
+        Apply(lambda own, x: x @ own.matrices[0], matrices=[nn.Parameter(torch.rand(3, 4))]),
+        Apply(lambda own, x: own.layer(x) + torch.zeros(2, 4), layer=nn.Linear(3, 4)),
+        Apply(lambda own, x: own.layer(x) + torch.zeros(2, 4, device="cpu"), layer=nn.Linear(3, 4)),
+        Apply(
+            lambda own, x: own.layer(x[x.sum(1) > -1]), layer=nn.Linear(3, 4)
+        ),  # how many rows, the values say
+        Apply(lambda own, x: torch.inference_mode()(own.layer)(x), layer=nn.Linear(3, 4)),
+        nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)),
+    ],
+)
+def test_wherever_a_module_keeps_its_tensors_or_makes_new_ones(module):
+    assert multiply_adds(module, torch.rand(2, 3)) == 2 * 3 * 4
+    assert measure(module, torch.rand(2, 3)).multiply_adds == 2 * 3 * 4
+
+
+def test_hooks_work_on_the_copy_and_stay():
+    """timm's feature extractors collect their maps in hooks."""
+    network, images = toy_network(), torch.zeros(1, 3, 32, 32)
+    hooks = [dict(part._forward_hooks) for part in network.modules()]
+    ledger(network, images)
+    assert [dict(part._forward_hooks) for part in network.modules()] == hooks
+
+
+def test_a_module_without_numbers_that_decides_by_numbers_says_so():
+    with torch.device("meta"):
+        module = Apply(lambda own, x: own.layer(x) * x.max().item(), layer=nn.Linear(3, 3))
+        with pytest.raises(CostError, match="build it and its input on the CPU"):
+            multiply_adds(module, torch.rand(1, 3))
+        with pytest.raises(RuntimeError, match="channel"):  # another mistake keeps its own message
+            multiply_adds(nn.Conv2d(3, 4, 1), torch.rand(1, 5, 2, 2))
+
+
 def test_the_mode_comes_back_after_an_error():
     network = by_hand().train()
     with pytest.raises(RuntimeError):
@@ -157,11 +389,12 @@ def test_eval_mode_lets_a_batch_of_one_through_batch_norm():
 
 
 def test_activation_memory_by_hand():
-    """Convolution and linear layer keep their inputs, batch norm too, ReLU its result; each memory once."""
+    """Convolution and linear layer keep their inputs, batch norm too, with mean and deviation of a
+    channel, ReLU its result; each memory once."""
     image, convolved, rectified, pooled = 3 * 32 * 32, 8 * 16 * 16, 8 * 16 * 16, 8
     kept = image + convolved + rectified + pooled  # the depthwise input is the ReLU's result
     for batch in (1, 3):
-        assert measure(by_hand(), torch.rand(batch, 3, 32, 32)).activation_bytes == 4 * batch * kept
+        assert measure(by_hand(), torch.rand(batch, 3, 32, 32)).activation_bytes == 4 * (batch * kept + 2 * 8)
 
 
 def test_a_frozen_part_keeps_nothing_for_the_backward_pass():
@@ -172,7 +405,7 @@ def test_a_frozen_part_keeps_nothing_for_the_backward_pass():
 
 
 def test_activation_memory_is_what_the_graph_of_gradients_holds():
-    network, images = toy_network().eval(), torch.rand(2, 3, 64, 64)
+    network, images = toy_network().train(), torch.rand(2, 3, 64, 64)
     ours = {value.data_ptr() for value in network.state_dict().values()}
     held, nodes = {}, [network(images).grad_fn]
     for node in nodes:  # grows while we walk
@@ -182,37 +415,6 @@ def test_activation_memory_is_what_the_graph_of_gradients_holds():
             if isinstance(one, Tensor) and one.untyped_storage().data_ptr() not in ours:
                 held[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
     assert measure(network, images).activation_bytes == sum(held.values())
-
-
-def test_peak_memory_by_hand():
-    image, one = 3 * 32 * 32, 8 * 16 * 16
-    assert measure(by_hand(), torch.rand(1, 3, 32, 32)).peak_bytes == 4 * (
-        image + 2 * one
-    )  # into and out of BN
-
-
-def test_peak_memory_is_without_the_weights():
-    assert measure(nn.Linear(64, 64), torch.rand(1, 64)).peak_bytes == 4 * (64 + 64)
-
-
-def test_peak_memory_of_a_shortcut_that_waits_and_of_work_in_place():
-    class Residual(nn.Module):
-        def __init__(self, inplace: bool):
-            super().__init__()
-            self.first = nn.Conv2d(4, 4, 3, padding=1)
-            self.body = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(inplace), nn.Conv2d(4, 4, 1))
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.first(x)
-            return x + self.body(x)
-
-    one, image = 4 * 4 * 8 * 8, torch.rand(1, 4, 8, 8)
-    # The image, the shortcut and the two sides of one operation are there at once.
-    assert measure(Residual(False), image).peak_bytes == 4 * one
-    # Without a second memory for the ReLU, the last convolution and the sum still need theirs.
-    rows = ledger(Residual(True), image, parts=["first", "body", "body.1"])
-    assert [row.peak_bytes // one for row in rows] == [2, 4, 3, 4]
-    assert [row.part for row in rows] == ["first", "body", "body.1", "elsewhere"]
 
 
 # Parts and stages
@@ -232,15 +434,12 @@ def test_rows_add_up_to_the_whole(output_stride):
     assert whole.multiply_adds == multiply_adds(network, images)
     strides = list(network.backbone.channels)
     assert [(row.part, row.stride) for row in rows] == [("backbone", s) for s in strides] + [("head", None)]
-    assert all(min(row[3:]) > 0 for row in rows)
+    assert all(min(row[3:6]) > 0 for row in rows)
     # Each part alone costs what its rows say.
     assert sum(row.parameters for row in rows[:-1]) == count_parameters(network.backbone)
     assert sum(row.multiply_adds for row in rows[:-1]) == multiply_adds(network.backbone, images)
     assert rows[-1].multiply_adds == multiply_adds(network.head, network.backbone(images))
-    assert rows[:-1] == [
-        row._replace(peak_bytes=old.peak_bytes)
-        for row, old in zip(ledger(network.backbone, images), rows, strict=False)
-    ]
+    assert rows[:-1] == ledger(network.backbone, images)
 
 
 def test_stages_of_resnet50_against_their_layers():
@@ -332,7 +531,7 @@ def test_a_backbone_without_feature_maps_is_one_row():
             return features, features.mean(1)
 
     tokens = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    assert [row[:4] for row in ledger(Sequence(), tokens)] == [("backbone", None, None, 7 * 4 + 20)]
+    assert [row[:5] for row in ledger(Sequence(), tokens)] == [("backbone", None, None, 7 * 4 + 20, 6 * 16)]
 
 
 def test_stages_end_where_their_maps_are_computed_not_where_they_are_viewed():
@@ -374,7 +573,7 @@ def test_a_ledger_changes_nothing():
     attributes, hooks = dir(images), [len(part._forward_hooks) for part in network.modules()]
     ledger(network, images)
     with pytest.raises(RuntimeError):
-        ledger(network, torch.rand(1, 3, 32, 32).double())
+        measure(network.head, {32: torch.rand(1, 7, 2, 2)})
     assert [part.training for part in network.modules()] == modes
     assert [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in network.modules()] == hooks
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
@@ -438,8 +637,6 @@ def test_a_module_can_be_trained_after_its_latency_was_measured():
 def test_errors_say_what_to_do(function):
     with pytest.raises(CostError, match="pass a batch after the module"):
         function(nn.Conv2d(3, 4, 1))
-    with pytest.raises(CostError, match=r"module is on cpu, its input on meta: move one with \.to\(device\)"):
-        function(nn.Conv2d(3, 4, 1), torch.rand(1, 3, 8, 8, device="meta"))
 
 
 def test_latency_refuses_what_cannot_be_timed():

@@ -255,6 +255,7 @@ def test_a_missing_file_or_package_says_what_to_install(tmp_path, monkeypatch):
             Faces().setup()
 
 
+@pytest.mark.slow
 def test_a_pretrained_network_finds_the_answers():
     """EfficientNet-Lite0 gets five of the six photos with an answer right: it misses the small shuttle."""
     name = "tf_efficientnet_lite0"

@@ -10,8 +10,9 @@ from torch import nn
 from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 
 from backbones import DeepLabV3, DeepLabV3Plus, cost, create_backbone
-from backbones.backbone import Backbone, BatchError, ByStride, Features, StrideError
+from backbones.backbone import Backbone, BatchError, ByStride, Features, Network, StrideError
 from backbones.deeplab import ASPP, Decoder, ImagePooling, conv3x3
+from backbones.measure.anatomy import dissect
 from backbones.vision import OutputStrideError
 
 FIVE = ["resnet101", "xception65", "mobilenetv2_100", "tf_efficientnet_lite0", "convnext_tiny"]
@@ -50,6 +51,7 @@ def billions(model):
 
 
 @pytest.mark.parametrize(("output_stride", "paper"), [(16, 54.17), (8, 177.10)])
+@pytest.mark.slow
 def test_xception_separable_costs_what_the_paper_says(output_stride, paper):
     """Table 5, "Decoder" and "SC"."""
     assert billions(on_meta("xception65", output_stride)) == pytest.approx(paper, rel=0.01)
@@ -77,6 +79,7 @@ def padding_of_aspp(side, rates, inputs):
     ("output_stride", "decoder", "paper"),
     [(16, False, 68.00), (16, True, 89.76), (8, False, 240.85), (8, True, 262.59)],
 )
+@pytest.mark.slow
 def test_xception_dense_costs_what_the_paper_says(output_stride, decoder, paper):
     """Table 5. Ours are 3 to 6 % lower, and TensorFlow's padding explains all but 1 % of the paper's."""
     model = on_meta("xception65", output_stride, DeepLabV3Plus if decoder else DeepLabV3, separable=False)
@@ -114,6 +117,7 @@ def tensorflows_resnet(output_stride):
     ("output_stride", "decoder", "paper", "within"),
     [(16, False, 81.02, 0.01), (16, True, 101.28, 0.02), (8, False, 276.18, 0.01), (8, True, 297.92, 0.01)],
 )
+@pytest.mark.slow
 def test_the_difference_to_the_papers_resnet_is_explained(output_stride, decoder, paper, within):
     """Table 3. timm's ResNet-101 is not TensorFlow's: the model is 8 to 12 % cheaper, for known reasons.
 
@@ -132,6 +136,7 @@ def test_the_difference_to_the_papers_resnet_is_explained(output_stride, decoder
     assert ours + aspp + backbone == pytest.approx(paper, rel=within)
 
 
+@pytest.mark.slow
 def test_the_decoder_costs_what_the_paper_says():
     """Table 5: 89.76 - 68.00 G."""
     dense = on_meta("xception65", 16, separable=False)
@@ -143,6 +148,7 @@ def test_the_decoder_costs_what_the_paper_says():
 
 
 @pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.slow
 def test_the_head_is_the_same_but_for_two_input_widths(separable):
     """Shown for five backbones: one number of parameters is common to all, the rest follows two widths."""
     fixed = set()
@@ -160,6 +166,7 @@ def test_the_head_is_the_same_but_for_two_input_widths(separable):
 
 
 @pytest.mark.parametrize("name", ["resnet101", "xception65", "mobilenetv2_100", "tf_efficientnet_lite0"])
+@pytest.mark.slow
 def test_output_stride_changes_no_parameter(name):
     shapes = [
         {key: value.shape for key, value in on_meta(name, stride, rates=(6, 12, 18)).state_dict().items()}
@@ -278,6 +285,7 @@ def test_features_are_asked_for_by_stride():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv2_100", "tf_efficientnet_lite0", "convnext_atto"])
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (129, 75)])
+@pytest.mark.slow
 def test_logits_are_as_large_as_the_image(name, size):
     for stride in (16, 8):
         model = DeepLabV3Plus(create_backbone(name, output_stride=stride), 5, width=32).eval()
@@ -414,6 +422,59 @@ def test_anatomy_names_every_part_with_its_true_shape():
         *(part.name for part in anatomy if part.name.startswith("ASPP") and "projection" not in part.name),
         "decoder 1x1 at stride 4",
     }
+
+
+@pytest.mark.parametrize("name", [*FIVE[:4], "mobilenetv3_large_100", "lcnet_100"])
+def test_anatomy_of_every_backbone(name):
+    """Also of those whose maps see the whole image."""
+    model = on_meta(name, 16)
+    anatomy = model.anatomy(65)
+    assert [part.name for part in anatomy if part.swapped] == [
+        *("stem, stride 2", "stage, stride 4", "stage, stride 8", "stage, stride 16")
+    ]
+    assert [part.shape[0] for part in anatomy if part.swapped] == list(model.backbone.channels.values())
+    assert anatomy.total().parameters == cost.count_parameters(model)
+
+
+class Tokens(Backbone):
+    """One map, with a position less than the image has stripes, so that no stride fits."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3 * 16 * 8, 5)
+
+    def forward(self, x):
+        return {
+            "tokens": self.layer(x.flatten(1)[:, None].unflatten(2, (-1, 3 * 16 * 8))[:, :, 1:]).movedim(
+                -1, 1
+            )
+        }
+
+
+class TokenHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.classifier = nn.Linear(5, 2)
+
+    def parts(self):
+        return {"classifier": "classifier"}
+
+    def forward(self, features):
+        return self.classifier(features["tokens"].mean((2, 3)))
+
+
+def test_anatomy_of_any_network_whose_head_names_its_parts():
+    network = Network(Tokens(), TokenHead()).train()
+    anatomy = dissect(network, size=(16, 32))
+    assert [part.name for part in anatomy] == ["backbone, no map at one stride", "classifier"]
+    assert [part.parameters for part in anatomy] == [384 * 5 + 5, 5 * 2 + 2]
+    assert [part.shape for part in anatomy] == [(5, 1, 3), (2,)]
+    assert repr(anatomy)
+    assert not network.head.classifier._forward_hooks
+    assert not network.backbone._forward_hooks
+    assert [part.name for part in dissect(Network(Tokens(), nn.Sequential(TokenHead())), size=(16, 32))][
+        1:
+    ] == ["head"]
 
 
 def test_anatomy_prints_every_part_and_who_is_swapped():

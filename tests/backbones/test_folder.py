@@ -36,6 +36,8 @@ from backbones.tasks import (
     fit,
 )
 
+pytestmark = pytest.mark.slow  # most of them train
+
 
 def noise(height: int, width: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)

@@ -63,6 +63,7 @@ def test_dropout_drops_in_training_only_and_not_by_default():
 
 @pytest.mark.parametrize("name", BUNDLED)
 @torch.no_grad()
+@pytest.mark.slow
 def test_backbone_and_imagenet_head_are_timm_s_whole_classifier(name):
     network = Network(create_backbone(name, weights="imagenet"), ImageNetHead(name)).eval()
     whole = timm.create_model(name).eval()
@@ -214,6 +215,7 @@ def detector() -> Detector:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0", "mobilenetv2_100", "convnext_tiny"])
+@pytest.mark.slow
 def test_a_detector_stands_on_any_backbone(name):
     torch.manual_seed(0)
     backbone = create_backbone(name)

@@ -5,6 +5,7 @@ import math
 import pytest
 import timm
 import torch
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -100,7 +101,6 @@ NETWORKS = {
     "atrous pyramid": lambda: nn.Sequential(
         Cat(*(conv(3, 2, dilation=rate) for rate in (1, 2, 5))), nn.PReLU(6), conv(6, 3)
     ),
-    "paths beside each other": lambda: Cat(nn.ZeroPad2d((0, 4, 4, 0)), nn.ZeroPad2d((4, 0, 0, 4))),
     "padding and cropping": lambda: nn.Sequential(
         nn.ReflectionPad2d(2), nn.Conv2d(3, 4, 5), Apply(lambda x: x[..., 1:-1, 1::2]), conv(4, 4)
     ),
@@ -150,6 +150,65 @@ GLOBAL = {
     ),
     "a fixed pool": lambda: nn.AdaptiveAvgPool2d(1),
 }
+
+
+EVERYWHERE_ALIKE = [
+    *(
+        nn.Hardswish(),
+        nn.Hardswish(inplace=True),
+        nn.Hardsigmoid(),
+        nn.GELU(),
+        nn.SiLU(),
+        nn.Mish(),
+        nn.CELU(),
+    ),
+    *(nn.PReLU(4), nn.RReLU(), nn.LogSigmoid(), nn.Softplus(), nn.Threshold(0.1, 0), nn.ELU(), nn.Dropout()),
+    *(nn.Softmax(dim=1), nn.LogSoftmax(dim=-3), nn.GLU(dim=1), nn.BatchNorm2d(4), LayerNorm2d(4)),
+    *(nn.InstanceNorm2d(4, track_running_stats=True), nn.Identity(), nn.ChannelShuffle(2)),
+]
+
+
+@pytest.mark.parametrize("layer", EVERYWHERE_ALIKE, ids=str)
+def test_what_treats_each_position_for_itself_adds_nothing(layer):
+    module = nn.Sequential(conv(3, 4, stride=2), layer)
+    assert receptive_field(module, torch.rand(1, 3, 40, 40)) == (3, 2) == measured(module, 40)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(
+            nn.InstanceNorm2d(4),
+            nn.GroupNorm(2, 4),
+            nn.Softmax(dim=-1),
+            nn.Softmax2d(),
+            nn.LayerNorm([4, 12, 12]),
+        ),
+    ],
+    ids=str,
+)
+def test_a_norm_over_positions_sees_the_whole_image_and_keeps_the_stride(layer):
+    module = nn.Sequential(conv(3, 4, stride=2), layer)
+    expected = 3 if isinstance(layer, nn.Softmax2d) else math.inf  # that one is over channels
+    assert receptive_field(module, torch.rand(1, 3, 24, 24)) == (expected, 2)
+    assert reads(module, 24).all() == (expected == math.inf)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_large_100", "lcnet_100"])
+def test_backbones_with_hardswish_see_as_far_as_their_kernels(name):
+    """Until the first squeeze and excitation, which sees the whole image and keeps the stride."""
+    with torch.device("meta"):
+        fields = receptive_field(create_backbone(name), META)
+    assert [field.stride for field in fields.values()] == list(fields)
+    assert (fields[2].size, fields[4].size) == (7, 19)
+    assert fields[32].size == math.inf
+
+
+def test_a_neck_sees_whole_positions_of_the_coarser_map():
+    """Two enlargements by two, then a 3x3 convolution: it reads two positions of the deepest map."""
+    enlarge = nn.Upsample(scale_factor=2)
+    module = nn.Sequential(nn.AvgPool2d(8), enlarge, enlarge, conv(3, 3))
+    assert receptive_field(module, torch.rand(1, 3, 80, 80)) == (16, 2) == measured(module, 80)
 
 
 @pytest.mark.parametrize("name", GLOBAL)
@@ -212,8 +271,9 @@ def test_gradients_reach_exactly_as_far():
 )
 def test_published_receptive_fields(name, size):
     with torch.device("meta"):
-        fields = receptive_field(create_backbone(name), torch.rand(1, 3, 128, 128))
-    assert fields[32] == (size, 32)
+        model = timm.create_model(name, features_only=True)  # Inception's maps are no backbone's
+        *_, deepest = receptive_field(model, torch.rand(1, 3, 128, 128))
+    assert deepest == (size, 32)
 
 
 def test_vgg16_stage_by_stage():

@@ -143,6 +143,7 @@ HEAVY = {"pytorch_lightning", "torchmetrics", "sklearn", "skimage", "scipy", "py
 DRAWING = {"matplotlib", "IPython", "ipywidgets"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "forbidden"),
     [

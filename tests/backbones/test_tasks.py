@@ -43,6 +43,8 @@ from backbones.tasks import (
 )
 from backbones.training import evaluate, fit
 
+pytestmark = pytest.mark.slow  # most of them train
+
 EVERY_TASK = [(make, Colors if make is classification else Squares) for make in METRICS]
 
 

@@ -167,6 +167,7 @@ def differences(name: str, twin: ImageBackbone, size: int) -> dict[int, float]:
 
 @pytest.mark.parametrize("output_stride", [16, 8])
 @pytest.mark.parametrize("name", ATROUS)
+@pytest.mark.slow
 def test_atrous_identity(name, output_stride):
     twin = dilated_twin(name, output_stride)
     assert differences(name, twin, ODD)[0] < 1e-12
@@ -197,6 +198,7 @@ def test_atrous_identity_is_not_to_be_had_from_every_family(name):
 
 
 @pytest.mark.parametrize("name", ATROUS)
+@pytest.mark.slow
 def test_atrous_identity_needs_the_rate(name):
     twin = dilated_twin(name, 16)
     for module in twin.modules():

@@ -55,6 +55,7 @@ def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
         ("tf_efficientnet_lite2", 6_092_072),
     ],
 )
+@pytest.mark.slow
 def test_bundled_weights_fill_backbone_and_head_completely(name, parameters):
     backbone = create_backbone(name, weights="imagenet")
     assert count_parameters(backbone) + count_parameters(ImageNetHead(name)) == parameters

@@ -1,26 +1,25 @@
 """The labs grade as they should: every wrong answer loses points, every right one keeps them all.
 
-A lab without answers to try, an exercise without points, a learner's version that drifted: each fails here. A
-new lab needs no change in this file; its answers go into tests/mutants/labNN.py.
+A lab without answers to try, an exercise without points, a learner's version that gives an answer away: each
+fails here. A new lab needs no change in this file; its answers go into tests/labs/mutants/labNN.py.
 """
 
 import ast
 import functools
 import itertools
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import lab_runner
 import nbformat
 import pytest
 import torch
-from lab_runner import ROOT, Answer, Answers, Lab
+from lab_runner import Answer, Answers, Lab
 
-pytestmark = pytest.mark.timeout(120)  # an answer that hangs ends here
+from authoring.notebooks import ROOT, solutions
 
-SOLUTIONS = lab_runner.solution_notebooks()
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]  # an answer that hangs ends here
+
+SOLUTIONS = solutions()
 LABS = {path.stem: path for path in SOLUTIONS}
 
 
@@ -120,12 +119,12 @@ def test_visible_checks_alone_let_wrong_answers_through(name: str) -> None:
 
 
 @each_lab
-def test_emptied_checks_let_every_answer_through(name: str) -> None:
+def test_emptied_checks_let_a_wrong_answer_through(name: str) -> None:
     """So the points come from running the test cells, and from nothing else."""
     lab = lab_of(name)
-    for answer in answers_of(name):
-        exercise = next(e for e in lab.exercises.values() if answer.replaces in e.names)
-        assert lab.points(answer, lambda source: "") == exercise.points
+    for exercise in lab.exercises.values():
+        wrong = next(a for a in answers_of(name) if a.replaces in exercise.names and not a.right)
+        assert lab.points(wrong, lambda source: "") == exercise.points
 
 
 @each_lab
@@ -198,14 +197,4 @@ def test_learners_version_gives_nothing_away(name: str) -> None:
     assert len(secret - public) > 50
     learners = {line.strip() for cell in learners_cells(name) for line in cell.source.splitlines()}
     assert not learners & (secret - public)
-
-
-def test_labs_are_what_the_solutions_generate() -> None:
-    command = [sys.executable, "-m", "authoring.release", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_every_generated_lab_has_a_source() -> None:
-    generated = {path.relative_to(ROOT / "labs") for path in Path(ROOT, "labs").glob("*/*.ipynb")}
-    assert generated == {path.relative_to(ROOT / "solutions") for path in SOLUTIONS}
+    assert not any(cell.get("outputs") for cell in learners_cells(name))

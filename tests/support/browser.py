@@ -21,8 +21,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 # Containers give root no sandbox and little shared memory. Nothing but this machine has an address.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"]
+COMPLAINT = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows errors as this, too
 STEP = 240_000  # ms for one thing to happen; a lesson takes up to 90 s on a machine with nothing else to do
-# `course.py lab` itself, with a copy of the lessons and without its first step, the installation.
+# `course.py lab` itself, with a copy of lessons and labs and without its first step, the installation.
 LAB = """
 import sys
 from pathlib import Path
@@ -39,18 +40,19 @@ SETTINGS = {
 
 
 @contextmanager
-def jupyterlab(folder: Path, learners_settings: bool = True) -> Iterator[str]:
-    """Serve a copy of the lessons; gives the address of JupyterLab, {} standing for a notebook's path.
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """Serve a copy of lessons and labs; gives the address of JupyterLab, {} standing for a notebook's path.
 
     Args:
         folder: an empty one, for the copy and for everything that JupyterLab keeps.
-        learners_settings: False leaves out the course's own, to see what they change.
-    Raises: RuntimeError with the server's last words when it does not start.
+
+    Raises:
+        RuntimeError: with the server's last words when it does not start.
     """
     course = folder / "course"
-    shutil.copytree(ROOT / "notebooks", course / "notebooks", ignore=shutil.ignore_patterns(".*"))
-    if learners_settings:
-        shutil.copytree(ROOT / ".jupyter", course / ".jupyter")
+    for name in ("notebooks", "labs", ".jupyter"):
+        litter = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
+        shutil.copytree(ROOT / name, course / name, ignore=litter)
     for name, value in SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +102,13 @@ class Notebook:
     """A notebook open in JupyterLab, and what a learner does with it."""
 
     def __init__(self, page: Page, address: str, path: str) -> None:
-        """Args: address, from `jupyterlab`; path of the notebook, as in "notebooks/00_name.ipynb"."""
+        """Open it.
+
+        Args:
+            page: of the browser.
+            address: from `jupyterlab`.
+            path: of the notebook, as in "notebooks/00_name.ipynb".
+        """
         self.page = page
         self.errors: list[str] = []  # of the page's own scripts
         self.elsewhere: list[str] = []  # requests to other machines
@@ -130,18 +138,36 @@ class Notebook:
         )
 
     def run_all(self) -> None:
-        """Run > Run All Cells, until the last cell has its number."""
-        self.page.get_by_role("menuitem", name="Run", exact=True).click()
-        self.page.locator('.lm-Menu-item[data-command="runmenu:run-all"]').click()
+        """Run > Run All Cells, to the end or to an error; what was there before is cleared first."""
         prompts = self.panel.locator(".jp-CodeCell .jp-InputPrompt")
-        expect(prompts.last).to_have_text(f"[{prompts.count()}]:", timeout=STEP)
+        self.menu("Edit", "editmenu:clear-all")
+        expect(prompts.last).to_have_text("[ ]:")
+        self.menu("Run", "runmenu:run-all")
+        last = prompts.last.filter(has_text=re.compile(r"\[\d+\]"))
+        self.panel.locator(COMPLAINT).or_(last).first.wait_for(timeout=STEP)
         self.wait_until_idle()
+
+    def menu(self, name: str, command: str) -> None:
+        """Choose a command from the menu bar."""
+        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.locator(f'.lm-Menu-item[data-command="{command}"]').click()
+
+    def write(self, number: int, source: str) -> None:
+        """Write this into the cell with that number, counted from 0, in place of what stands there."""
+        self.panel.locator(".jp-Cell").nth(number).locator(".cm-content").click()
+        self.page.keyboard.press("ControlOrMeta+A")
+        self.page.keyboard.insert_text(source)
+
+    def offers(self) -> list[str]:
+        """What stands in JupyterLab's menu bar and at its sides."""
+        tabs = self.page.locator(".jp-SideBar .lm-TabBar-tab").all()
+        names = [tab.get_attribute("title") or tab.get_attribute("data-id") or "" for tab in tabs]
+        menus = self.page.get_by_role("menubar").first.get_by_role("menuitem").all_inner_texts()
+        return menus + names
 
     def complaints(self) -> list[str]:
         """What the learner would see of errors and warnings."""
-        kinds = ("application/vnd.jupyter.error", "application/vnd.jupyter.stderr")
-        outputs = [self.panel.locator(f'[data-mime-type="{kind}"]').all_inner_texts() for kind in kinds]
-        return outputs[0] + outputs[1] + self.errors
+        return self.panel.locator(COMPLAINT).all_inner_texts() + self.errors
 
     def explorer(self) -> Locator:
         """The first `interact` of the notebook."""

@@ -1,5 +1,6 @@
 """A course with one tiny lab, and what students hand in, for the tests of grading/ and authoring/."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.utils import is_solution
+
+from grading.repair import grade_id
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +78,15 @@ def cell_of(notebook: NotebookNode, grade_id: str) -> NotebookNode:
         cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == grade_id
     ]
     return found
+
+
+def with_answers(stubs: NotebookNode, source: NotebookNode) -> NotebookNode:
+    """A student's notebook: the learner's version with the answers from the lab's source."""
+    answered = copy.deepcopy(stubs)
+    for cell in answered.cells:
+        if is_solution(cell):
+            cell.source = cell_of(source, grade_id(cell)).source + "\n"
+    return answered
 
 
 def hand_in(path: Path, notebook: NotebookNode | str) -> Path:

@@ -20,7 +20,6 @@ import nbformat
 import torch
 from nbformat import NotebookNode
 
-ROOT = Path(__file__).resolve().parents[2]
 HIDDEN = re.compile(r"### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOTALL)
 SOLUTION = re.compile(r"### BEGIN SOLUTION.*?### END SOLUTION", re.DOTALL)
 
@@ -166,8 +165,3 @@ def run(source: str, variables: dict[str, Any]) -> None:
     variables.setdefault("__name__", "__main__")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         exec(compile(source, "<cell>", "exec"), variables)
-
-
-def solution_notebooks() -> list[Path]:
-    """The source of every lab, in order."""
-    return sorted(ROOT.glob("solutions/lab*/lab*.ipynb"))

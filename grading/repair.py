@@ -24,7 +24,8 @@ class Ungradable(Exception):
 def read_notebook(path: Path) -> NotebookNode:
     """Read a notebook of any version from a stranger.
 
-    Raises: Ungradable, for everything that is not a notebook with cells.
+    Raises:
+        Ungradable: for everything that is not a notebook with cells.
     """
     megabytes = path.stat().st_size / 1e6
     if megabytes > MAX_MEGABYTES:
@@ -73,9 +74,15 @@ def prepare(path: Path, release: NotebookNode) -> tuple[NotebookNode, list[str]]
 
     A cell that exists twice counts where it stands last; a deleted test or free-text cell comes back.
 
-    Args: path, what was handed in; release, the learner's version of the lab.
-    Returns: the notebook, and a sentence for each thing that the student should put right.
-    Raises: Ungradable.
+    Args:
+        path: what was handed in.
+        release: the learner's version of the lab.
+
+    Returns:
+        The notebook, and a sentence for each thing that the student should put right.
+
+    Raises:
+        Ungradable: where there is nothing to grade.
     """
     lab_cells = {key: cell for cell in release.cells if (key := grade_id(cell))}
     graded = [key for key, cell in lab_cells.items() if is_grade(cell) or is_solution(cell)]

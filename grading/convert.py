@@ -1,9 +1,8 @@
-"""Which labs there are, and how nbgrader is set up and run for them."""
+"""nbgrader's steps: how they are set up, and run for one lab."""
 
 import logging
 import os
 import sysconfig
-from dataclasses import dataclass
 from pathlib import Path
 
 from nbgrader.converters import GenerateAssignment
@@ -12,57 +11,18 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config, PyFileConfigLoader
 from traitlets.log import get_logger
 
-
-class CourseError(Exception):
-    """Something the person at the keyboard can put right; the text is a sentence that says how."""
+from grading.labs import CourseError, Lab
 
 
 class NbgraderError(Exception):
     """nbgrader gave up; the text is the reason, which nbgrader itself only writes to its log."""
 
 
-@dataclass(frozen=True)
-class Lab:
-    """One lab: its folder in solutions/ (nbgrader's assignment) and the notebook's name in there."""
-
-    folder: Path
-    notebook: str  # without .ipynb
-
-    @property
-    def source(self) -> Path:
-        return self.folder / f"{self.notebook}.ipynb"
-
-
-def find_labs(root: Path) -> list[Lab]:
-    """Every lab of the course at `root`, in order.
-
-    Raises: CourseError when there is no lab, or a folder has not exactly one notebook.
-    """
-    labs = []
-    for folder in sorted(path for path in root.glob("solutions/*") if path.is_dir()):
-        notebooks = list(folder.glob("*.ipynb"))
-        if len(notebooks) != 1:
-            raise CourseError(f"{folder} must hold exactly one notebook, but it holds {len(notebooks)}")
-        labs.append(Lab(folder, notebooks[0].stem))
-    if not labs:
-        raise CourseError(f"there are no labs in {root / 'solutions'}: run this in the course's folder")
-    return labs
-
-
-def find_lab(root: Path, name: str) -> Lab:
-    """The lab called "lab01" or "lab01_feature_extraction". Raises: CourseError that lists the known labs."""
-    labs = find_labs(root)
-    for lab in labs:
-        if name in (lab.notebook, lab.folder.name):
-            return lab
-    known = ", ".join(f"{lab.notebook} ({lab.folder.name})" for lab in labs)
-    raise CourseError(f"there is no lab {name!r}; there are: {known}")
-
-
 def load_config(root: Path, out: Path | None = None) -> Config:
     """The settings in `root`/nbgrader_config.py.
 
-    Raises: CourseError for a folder that nbgrader would take for a pattern, and then find nothing.
+    Raises:
+        CourseError: for a folder, `out` too, that nbgrader would take for a pattern, and then find nothing.
     """
     for folder in (root, out):
         if set("[]*?") & set(str(folder)):
@@ -75,8 +35,15 @@ def run_converter(
 ) -> None:
     """Run one step of nbgrader (`GenerateAssignment`, `Autograde`, `GenerateFeedback`), over older results.
 
-    Args: settings, for nbgrader's `CourseDirectory`: root, db_url, submitted_directory ...
-    Raises: NbgraderError.
+    Args:
+        converter: the step.
+        config: from `load_config`.
+        lab: nbgrader's assignment.
+        student: nbgrader's id, "*" for all.
+        settings: for nbgrader's `CourseDirectory`: root, db_url, submitted_directory ...
+
+    Raises:
+        NbgraderError: with nbgrader's reason.
     """
     errors: list[str] = []
     listener = logging.Handler(logging.ERROR)
@@ -102,9 +69,17 @@ def run_converter(
 def generate(root: Path, lab: Lab, release: Path, database: str | None = None) -> Path:
     """Build the learner's version of `lab` below `release` and record its graded cells in a gradebook.
 
-    Args: database, as SQLAlchemy wants it (sqlite:///path); None for no gradebook.
-    Returns: the learner's notebook.
-    Raises: NbgraderError.
+    Args:
+        root: the course's folder.
+        lab: the lab to build.
+        release: the folder for what is built.
+        database: the gradebook as SQLAlchemy wants it (sqlite:///path); None for no gradebook.
+
+    Returns:
+        The path of the learner's notebook.
+
+    Raises:
+        NbgraderError: with nbgrader's reason.
     """
     config = load_config(root)
     config.GenerateAssignment.no_database = database is None

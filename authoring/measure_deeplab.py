@@ -1,4 +1,4 @@
-"""DeepLabv3+ on four backbones, and six heads on each: `python course.py bench deeplab_backbones`
+"""DeepLabv3+ on four backbones, and six heads on each: `python -m authoring.measure_deeplab`
 
 What lesson 05 shows for ResNet-101 and Xception-65, which are too large to train in a lesson. Every backbone
 sees the same scenes in the same order, none of them twice. Backbones start from random numbers, since
@@ -28,13 +28,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from authoring.notebooks import ROOT
 from backbones import Backbone, DeepLabV3Plus, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
 from backbones.deeplab import DeepLabHead
 from backbones.tasks import IGNORE, rate_factor
 
-RESULTS = Path(__file__).parents[1] / "notebooks" / "measured" / "deeplab"
+RESULTS = ROOT / "notebooks" / "measured" / "deeplab"
 STARTS = {
     "resnet101-random": ("resnet101", None),
     "xception65-random": ("xception65", None),
@@ -128,8 +129,8 @@ def answers(backbone: Backbone, heads: Heads, scenes: Scenes, device: str) -> di
 def compare(start: str, backbone: Backbone, heads: Heads, scenes: Scenes, device: str) -> None:
     """Measure the heads on this backbone at both output strides, and write that down."""
     truth = torch.cat([one.mask for one in scenes.test_dataloader()])
-    objects = [len(scenes.test[i].boxes) for i in range(100)]
-    shown = sorted(range(100), key=lambda i: -objects[i])[:SHOWN]  # there is most to see in these
+    first = range(min(100, len(scenes.test)))
+    shown = sorted(first, key=lambda i: -len(scenes.test[i].boxes))[:SHOWN]  # there is most to see in these
     rows, kept = [], {"scenes": np.array(shown), "truth": truth[shown].numpy().astype(np.uint8)}
     for stride in (16, 8):
         finer = create_backbone(backbone.name, output_stride=stride).to(device)
@@ -162,7 +163,12 @@ def run(start: str, options: argparse.Namespace) -> None:
     model = model.to(options.device, memory_format=torch.channels_last)
     count = (options.steps + options.head_steps) * options.batch
     scenes = Scenes(
-        count=count, test_count=200, batch_size=options.batch, mean=backbone.mean, std=backbone.std
+        count=count,
+        val_count=options.test_scenes,
+        test_count=options.test_scenes,
+        batch_size=options.batch,
+        mean=backbone.mean,
+        std=backbone.std,
     )
     scenes.setup()
     loader = DataLoader(scenes.train, options.batch, collate_fn=scenes.train_dataloader().collate_fn)
@@ -177,11 +183,12 @@ def run(start: str, options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python course.py bench deeplab_backbones", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m authoring.measure_deeplab", description=__doc__)
     parser.add_argument("starts", nargs="*", help=f"default: all of {', '.join(STARTS)}")
     parser.add_argument("--steps", type=int, default=1500, help="of the whole model")
     parser.add_argument("--head-steps", type=int, default=400, help="of the six heads")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--test-scenes", type=int, default=200, help="to measure on")
     parser.add_argument("--every", type=int, default=100, help="steps between two measurements")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args(arguments)
