@@ -18,6 +18,7 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from tqdm.auto import tqdm
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+gc.freeze()  # Lightning stays for good, as torch does: `fit` need not search it for garbage, see __init__.py
 
 
 def fit(
