@@ -18,6 +18,8 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from tqdm.auto import tqdm
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+# torch and Lightning are 400,000 objects that stay for good: `fit`, which tidies up, need not search them.
+gc.freeze()
 
 
 def fit(
