@@ -9,12 +9,12 @@ any size, or, where the module decides by numbers, one with them. torch's FlopCo
 """
 
 import copy
-import math
 import re
 import statistics
 import time
 import warnings
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -212,21 +212,14 @@ def _product(*args: Any, out_val: Any, **options: Any) -> int | None:
     return None  # of two sparse ones: it depends on where the numbers stand
 
 
-_product._get_raw = True  # tells torch to give it tensors instead of shapes
+_product._get_raw = True  # tells torch to give it tensors; the others get shapes
 _PAIRS = ["mm", "addmm", "mv", "addmv", "dot", "vdot", "bmm", "baddbmm", "addbmm", "_sparse_addmm"]
-# Operation -> formula of its floating-point operations: torch's, and some that torch leaves out.
-_FORMULAS = FlopCounterMode(
-    display=False,
-    custom_mapping={
-        **{getattr(torch.ops.aten, name): _product for name in _PAIRS},
-        torch.ops.aten.mkldnn_rnn_layer: lambda x, *weights, out_shape, **options: (
-            2 * math.prod(x[:2]) * sum(map(math.prod, weights[:2]))
-        ),
-        torch.ops.torchvision.deform_conv2d: lambda x, weight, *rest, out_shape, **options: (
-            2 * math.prod(out_shape) * math.prod(weight[1:])
-        ),
-    },
-).flop_registry
+_MORE = {getattr(torch.ops.aten, name): _product for name in _PAIRS} | {
+    torch.ops.aten.mkldnn_rnn_layer: lambda x, w, v, *_, **__: 2 * prod(x[:2]) * (prod(w) + prod(v)),
+    torch.ops.torchvision.deform_conv2d: lambda x, w, *_, out_shape: 2 * prod(out_shape) * prod(w[1:]),
+}
+# Operation -> formula of its floating-point operations: torch's, and those that torch leaves out.
+_FORMULAS = FlopCounterMode(display=False, custom_mapping=_MORE).flop_registry
 
 
 class _CopyTo(TorchFunctionMode):
@@ -268,8 +261,8 @@ class _Trace(TorchDispatchMode):
                 part.register_forward_pre_hook(lambda _, inputs: follow(inputs))
 
     def leave(self, name: str, part: nn.Module, result: Any) -> None:
-        maps = result if isinstance(part, Backbone) and isinstance(result, dict) else {None: result}
         stages = []
+        maps = result if isinstance(part, Backbone) and isinstance(result, dict) else {None: result}
         for key, value in maps.items():
             size, stride = seen(value) or (None, None)
             made = max((self.made.get(_memory(tensor), 0) for tensor in tensors(value)), default=0)
@@ -280,8 +273,8 @@ class _Trace(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs, formula = kwargs or {}, _FORMULAS.get(func._overloadpacket)
         space, name = func._schema.name.split("::")
-        ours = space in ("aten", "prim", "torchvision")
-        unknown = not (formula or (ours and (torch.Tag.pointwise in func.tags or not _PRODUCTS.search(name))))
+        known = space in ("aten", "prim", "torchvision") and not _PRODUCTS.search(name)
+        unknown = formula is None and not known
         if unknown:  # perhaps it consists of known ones
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -297,8 +290,8 @@ class _Trace(TorchDispatchMode):
             if not func.is_view:
                 self.made[_memory(tensor)] = len(self.steps)
         flops = formula(*args, **kwargs, out_val=result) if formula else None if unknown else 0
-        used = [tensor for tensor in given if id(tensor) in self.unused and not is_lazy(tensor)]
-        parameters = sum(self.unused.pop(id(parameter)).numel() for parameter in used)
+        used = self.unused.keys() & {id(tensor) for tensor in given if not is_lazy(tensor)}
+        parameters = sum(self.unused.pop(key).numel() for key in used)
         uncounted = (f"{space}.{name}",) if flops is None else ()
         self.steps.append(Cost(self.running[-1], None, None, parameters, (flops or 0) // 2, 0, uncounted))
         return result
