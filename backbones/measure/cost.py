@@ -197,8 +197,9 @@ def table(rows: Sequence[Cost]) -> str:
 
 # Words in the names of torch's operations that have products. Without a formula they are named.
 _PRODUCTS = re.compile(
-    r"(?<![a-z])([a-z]*(mm|mv|matmul|dot|dist|solve)|addr|einsum|inner|attention|transformer|rnn|lstm|gru"
-    r"|conv(olution)?(\dd)?|(tri)?linear|fft|linalg(?!_vector_norm)|cholesky|geqrf|ormqr)(?![a-z0-9])"
+    "(?<![a-z])([a-z]*(mm|mv|matmul|dot|dist|solve|inverse)|addr|attention|cholesky|conv(olution)?([1-3]d)?"
+    "|corrcoef|cov|einsum|fft|geqrf|gru|inner|kron|linalg(?!_vector_norm)|(bi|tri)?linear|lstm|matrix"
+    "|orgqr|ormqr|outer|rnn|svd|transformer)(?![a-z0-9])"
 )
 
 
