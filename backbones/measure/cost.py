@@ -79,7 +79,7 @@ def multiply_adds(module: nn.Module, *inputs: Any) -> Count:
     One multiply-add is two floating-point operations. Batch norm, activations and pooling are left out, as is
     usual in papers. A sparse matrix takes one for each number that it stores and each column of the other.
     """
-    whole = measure(module, *inputs)
+    whole = total(_rows(module, inputs, [""], keep=False))
     count = Count(whole.multiply_adds)
     count.uncounted = whole.uncounted
     if count.uncounted:
@@ -138,7 +138,7 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | 
     if sum(map(is_map, _expect_inputs(inputs))) != 1:
         shapes = [tuple(tensor.shape) for tensor in tensors(inputs)]
         raise CostError(f"a receptive field needs one map (B, C, H, W) as input, got shapes {shapes}.")
-    result = _run(module, inputs, []).result
+    result = _run(module, inputs, [], keep=False).result
     if isinstance(result, dict):
         return {key: seen(value) for key, value in result.items()}
     return [seen(value) for value in result] if isinstance(result, list | tuple) else seen(result)
@@ -321,10 +321,13 @@ def _expect_inputs(inputs: tuple) -> list[Tensor]:
     raise CostError("a forward pass needs an input: pass a batch after the module.")
 
 
-def _run(module: nn.Module, inputs: tuple, parts: Sequence[str], device: str = "meta") -> _Trace:
-    """Run a copy once, in eval mode: without numbers, or if that fails, as where they decide, on the CPU."""
+def _run(module: nn.Module, inputs: tuple, parts: Sequence[str], keep: bool, device: str = "meta") -> _Trace:
+    """Run a copy once, in eval mode: without numbers, or if that fails, as where they decide, on the CPU.
+
+    `keep`: find out what training keeps. Some modules only run without gradients.
+    """
     abstract = any(tensor.is_meta for tensor in [*_expect_inputs(inputs), *module.parameters()])
-    with torch.device(device), torch.enable_grad():
+    with torch.device(device), torch.set_grad_enabled(keep):
         try:
             with _CopyTo():
                 copied, arguments = copy.deepcopy((module, inputs))
@@ -343,12 +346,12 @@ def _run(module: nn.Module, inputs: tuple, parts: Sequence[str], device: str = "
                 raise CostError(message) from error
             if abstract or device == "cpu":
                 raise
-    return _run(module, inputs, parts, "cpu")
+    return _run(module, inputs, parts, keep, "cpu")
 
 
-def _rows(module: nn.Module, inputs: tuple, parts: Sequence[str]) -> list[Cost]:
+def _rows(module: nn.Module, inputs: tuple, parts: Sequence[str], keep: bool = True) -> list[Cost]:
     """One row for each part or, if it is a backbone, for each of its maps; see `ledger`."""
-    trace = _run(module, inputs, parts)
+    trace = _run(module, inputs, parts, keep)
     for number, storage in trace.saved.values():
         kept = trace.steps[number].activation_bytes + storage.nbytes()
         trace.steps[number] = trace.steps[number]._replace(activation_bytes=kept)

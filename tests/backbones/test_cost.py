@@ -358,6 +358,15 @@ def test_wherever_a_module_keeps_its_tensors_or_makes_new_ones(module):
     assert measure(module, torch.rand(2, 3)).multiply_adds == 2 * 3 * 4
 
 
+def test_a_module_that_only_runs_without_gradients():
+    first, second = nn.Linear(3, 4), nn.Linear(4, 5)
+    module = Apply(
+        lambda own, x: own.second(torch.inference_mode()(own.first)(x)), first=first, second=second
+    )
+    assert multiply_adds(module, torch.rand(2, 3)) == 2 * (3 * 4 + 4 * 5)
+    assert cost.receptive_field(module, torch.rand(1, 2, 3)).size == 1
+
+
 def test_hooks_work_on_the_copy_and_stay():
     """timm's feature extractors collect their maps in hooks."""
     network, images = toy_network(), torch.zeros(1, 3, 32, 32)
@@ -562,6 +571,7 @@ def test_nothing_to_do_costs_nothing():
     row = measure(nn.Identity(), torch.rand(1, 3, 8, 8))
     assert row[3:6] == (0, 0, 0)
     assert (row.stride, row.receptive_field) == (1, 1)
+    assert multiply_adds(nn.Identity(), torch.rand(1, 3, 8, 8)) == 0
 
 
 def test_the_table_has_a_line_a_row_and_the_total():
