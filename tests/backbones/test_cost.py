@@ -230,7 +230,10 @@ def test_what_has_no_products_is_not_named():
         x = F.interpolate(F.pad(x, (1, 1, 1, 1), mode="reflect"), scale_factor=2, mode="bicubic")
         x = F.grid_sample(F.adaptive_max_pool2d(x, 4), x.new_zeros(1, 4, 4, 2), align_corners=False)
         top, where = x.flatten(1).sort()
-        much = F.interpolate(F.normalize(x), 6, mode="bilinear").rot90(1, (2, 3)), F.pixel_unshuffle(x, 2)
+        much = (
+            F.interpolate(F.normalize(x), 6, mode="bilinear").rot90(1, (2, 3)),
+            F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2),
+        )
         return top.gather(1, where).cumsum(1).topk(3), F.unfold(x, 2), F.glu(x), F.mse_loss(x, x), much
 
     work = multiply_adds(Apply(much, norm=nn.GroupNorm(2, 4)), torch.zeros(1, 4, 8, 8))
