@@ -7,18 +7,12 @@ import hashlib
 import json
 import re
 import shutil
-import tarfile
-import threading
-import urllib.request
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import ExifTags, Image
 from torch import nn
 
@@ -143,17 +137,15 @@ def test_masks_keep_their_labels_and_what_is_filled_up_does_not_count(tmp_path):
     assert 0.3 < item.image[:, :20].mean() < 0.7
     assert item.presence.tolist() == [1, 1]
     assert item.boxes is None
-    assert (data.mask_names, data.class_names) == (
-        ("background", "class 1", "class 2"),
-        ("class 1", "class 2"),
-    )
+    assert data.mask_names == ("background", "class 1", "class 2")
+    assert data.class_names == ("class 1", "class 2")
     batch = next(iter(data.train_dataloader()))
-    assert batch._fields == ("image", "presence", "mask")
-    assert (batch.image.shape, batch.presence.shape, batch.mask.shape) == (
+    assert [tuple(x.shape) for x in (batch.image, batch.presence, batch.mask)] == [
         (4, 3, 30, 30),
         (4, 2),
         (4, 30, 30),
-    )
+    ]
+    assert batch.targets is None
 
 
 def test_boxes_are_scaled_and_categories_numbered_in_the_order_of_their_ids(tmp_path):
@@ -168,7 +160,7 @@ def test_boxes_are_scaled_and_categories_numbered_in_the_order_of_their_ids(tmp_
     empty = scene(data, "a9")
     assert (empty.boxes.shape, empty.labels.dtype, empty.presence.tolist()) == ((0, 4), torch.int64, [0, 0])
     batch = next(iter(data.train_dataloader()))
-    assert batch._fields == ("image", "presence", "targets")
+    assert batch.mask is None
     assert sorted(len(target["boxes"]) for target in batch.targets) in ([0, 2], [2, 2])
 
 
@@ -176,7 +168,7 @@ def test_high_pictures_are_filled_up_at_the_right(tmp_path):
     """41x60 to 20x30, where 20.5 is rounded: boxes are scaled as the picture is, in each direction."""
     with_boxes(tmp_path)
     save(noise(60, 41, 0), tmp_path / "images/a0.jpg")
-    edit(lambda coco: coco["annotations"].__delitem__(slice(0, 1)))(tmp_path)
+    edit(lambda coco: coco["annotations"].pop(0))(tmp_path)
     item = scene(ready(Folder, tmp_path, image_size=30), "a0")
     torch.testing.assert_close(item.boxes, torch.tensor([[4 * 20 / 41, 0, 6 * 20 / 41, 3]]))
     assert not item.image[:, :, 20:].any()
@@ -191,7 +183,7 @@ def test_crowds_are_left_out_and_masks_and_boxes_go_together(tmp_path):
     assert item.labels.tolist() == [1]
     assert item.presence.tolist() == [1, 0]
     assert item.mask.unique().tolist() == [0, 1, 2, UNLABELED]
-    assert next(iter(data.train_dataloader()))._fields == ("image", "presence", "targets", "mask")
+    assert None not in next(iter(data.train_dataloader()))
 
 
 UPRIGHT = {  # EXIF orientation: how a camera that is held so stores an upright picture
@@ -219,7 +211,7 @@ def test_photographs_are_turned_upright(tmp_path, orientation):
     assert np.array_equal((item.image * 255).round().movedim(0, -1)[:40].numpy(), upright)
     if orientation >= 5:  # a mask that was drawn on the picture as it is stored
         save(np.zeros((60, 40), np.uint8), tmp_path / "masks/a3.png")
-        refused(Folder, tmp_path, r"masks/a3\.png has 40x60 pixels, but its picture 60x40 pixels upright")
+        refused(Folder, tmp_path, r"masks/a3\.png has 40x60 pixels, but its picture, upright, 60x40")
 
 
 GRAY = np.arange(0, 240, 4, dtype=np.uint8) * np.ones((40, 1), np.uint8)
@@ -280,10 +272,7 @@ def test_the_division_is_always_the_same_and_folders_overrule_it(tmp_path):
     assert parts(ready(Folder, with_boxes(tmp_path / "two"), image_size=20)) == first
     for number, part in enumerate(("train", "val", "test"), 1):
         with_masks(tmp_path / "three" / part, count=number)
-    (tmp_path / "three/classes.txt").write_text("nothing\nsquare\nbar\n\n", encoding="utf-8-sig")
-    data = ready(Folder, tmp_path / "three")
-    assert parts(data) == [["a0"], ["a0", "a1"], ["a0", "a1", "a2"]]
-    assert data.mask_names == ("nothing", "square", "bar")
+    assert parts(ready(Folder, tmp_path / "three")) == [["a0"], ["a0", "a1"], ["a0", "a1", "a2"]]
 
 
 def test_what_systems_hide_in_folders_is_ignored(tmp_path, people):
@@ -304,7 +293,7 @@ def test_lightning_reads_a_folder_once_and_a_learner_as_often_as_wanted(tmp_path
     data.setup("fit")
     (tmp_path / "images/a0.jpg").unlink()
     data.setup("test")
-    with pytest.raises(DataFolderError, match=r"masks/a0\.png has no picture"):
+    with pytest.raises(DataFolderError, match=r"masks/a0\.png has no picture of the same name: add it"):
         data.setup()
     (tmp_path / "masks/a0.png").unlink()
     data.setup()
@@ -385,20 +374,11 @@ def refused(kind: type, folder: Path, *sentences: str, **options) -> None:
     """setup() names just these files, in this order, each with a pattern for what is wrong."""
     with pytest.raises(DataFolderError) as caught:
         ready(kind, folder, **options)
-    start, lines = f"{kind.__name__} cannot use {str(folder)!r}: ", str(caught.value).split("\n")
-    assert lines[0].startswith(start)
-    lines[0] = lines[0].removeprefix(start)
+    start, *lines = str(caught.value).replace(f"{folder}/", "").split("\n")
+    assert start == f"{kind.__name__} cannot use {str(folder)!r}:"
     assert [bool(re.match(*pair)) for pair in zip(sentences, lines, strict=True)] == [True] * len(lines), (
         lines
     )
-    if kind is not Folder:
-        assert re.search(HELP.format(kind=kind.__name__, page=re.escape(kind.page)), lines[-1])
-
-
-HELP = (
-    r"\. With a network, {kind}\(download=True\) fetches \d+ MB .* by hand, .*{page}.* "
-    r"Without a network, backbones\.data\.Scenes serves the same tasks, and Photos"
-)
 
 
 def drop(path: str):
@@ -443,41 +423,30 @@ def box(*values: float):
     return edit(lambda coco: coco["annotations"][0].update(bbox=values))
 
 
-def swap(folder: Path, ending: str) -> None:
-    """a3 becomes a picture of another format, without its last tenth."""
-    Image.open(folder / "images/a3.jpg").save(folder / f"images/a3.{ending}")
-    (folder / "images/a3.jpg").unlink()
-    cut(f"images/a3.{ending}", 0.9)(folder)
-
-
-BLANK = np.zeros((40, 60))
+def jpeg_mask(folder: Path) -> None:
+    """The mask of a3 is compressed with loss."""
+    Image.open(folder / "masks/a3.png").save(folder / "masks/a3.jpg")
+    (folder / "masks/a3.png").unlink()
 
 
 @pytest.mark.parametrize(
     ("damage", "sentences"),
     [
-        (drop("."), ["images is missing", "masks is missing, and so is annotations.json"]),
-        (drop("masks"), ["masks is missing, and so is annotations.json"]),
+        (drop("."), ["images is missing or empty", "masks is missing, and so is annotations.json"]),
         (drop("images/a3.jpg"), [r"masks/a3\.png has no picture of the same name"]),
-        (drop("masks/a3.png"), [r"images/a3\.jpg has no mask of the same name"]),
+        (drop("masks/a3.png"), [r"masks/a3\.png is missing: add it"]),
         (copy("images/a3.jpg", "images/a3.png"), [r"images/a3\.png and a3\.jpg have one name"]),
-        (copy("images/a3.jpg", "images/a3.heic"), [r"images/a3\.heic has another format: save it as \.jpg"]),
-        (copy("masks/a3.png", "masks/a3.jpg"), [r"masks/a3\.jpg has another format: save it as \.png"]),
-        (write("images/a3.jpg", ""), [r"images/a3\.jpg is cut short or no picture \(UnidentifiedImageError"]),
+        (write("images/a3.jpg", ""), [r"images/a3\.jpg is cut short or no picture \(Unidentified.* save it"]),
         (cut("images/a3.jpg"), [r"images/a3\.jpg is cut short or no picture \(OSError"]),
         (cut("images/a3.jpg", 0.99), [r"images/a3\.jpg is cut short"]),
-        *((lambda folder, ending=ending: swap(folder, ending), [rf"images/a3\.{ending} is cut short"])
-          for ending in ("png", "bmp", "tif", "webp")),
         (cut("masks/a3.png"), [r"masks/a3\.png is cut short"]),
-        (draw("masks/a3.png", np.zeros((60, 40))), [r"masks/a3\.png has 40x60 pixels, but its picture 60"]),
-        (draw("masks/a3.png", np.zeros((40, 60, 3))), [r"masks/a3\.png is RGB, but a mask has one number"]),
-        (draw("masks/a3.png", BLANK + 4), ["no mask contains 3, but one 4: number the classes"]),
-        (write("classes.txt", "nothing\nsquare\n"), [r"masks/a\d\.png contains 2, expected 0 to 1"] * 10),
+        (jpeg_mask, [r"masks/a3\.jpg is JPEG, L, but a mask is PNG"]),
+        (draw("masks/a3.png", np.zeros((60, 40))), [r"masks/a3\.png has 40x60 pixels, but its .* 60x40"]),
+        (draw("masks/a3.png", np.zeros((40, 60, 3))), [r"masks/a3\.png is PNG, RGB, but a mask is PNG"]),
         (lambda folder: shutil.move(folder / "images", folder / "val/images"), [
             "train/images is missing", "train/masks is missing, and so is annotations.json",
             "val/masks is missing, and so is", "test/images is missing", "test/masks is missing, and so is",
         ]),
-        (draw("images/a3.png", noise(3, 3, 0)), [r"images/a3\.png and a3\.jpg have one name"]),
         (lambda folder: [cut(f"images/a{n}.jpg")(folder) for n in (1, 2)], ["images/a1", "images/a2"]),
     ],
 )  # fmt: skip
@@ -489,26 +458,22 @@ def test_bad_pictures_and_masks_are_named(tmp_path, damage, sentences):
 @pytest.mark.parametrize(
     ("damage", "sentences"),
     [
-        (write("annotations.json", "[{]"), [r"annotations\.json is not JSON as COCO .*\(Expecting"]),
-        (write("annotations.json", "[]"), [r"annotations\.json is not JSON as COCO .*\(list"]),
-        (edit(lambda coco: coco.pop("categories")), [r"annotations\.json lacks 'categories': expected"]),
-        (edit(lambda coco: coco["annotations"][0].pop("bbox")), [r"annotations\.json lacks 'bbox'"]),
-        (edit(lambda coco: coco["annotations"][0].update(image_id=5)), [r"annotations\.json lacks 5"]),
-        (edit(lambda coco: coco["annotations"][0].update(category_id=5)), [r"annotations\.json lacks 5"]),
-        (edit(lambda coco: coco["images"].pop()), [r"images/a9\.jpg is not listed in annotations\.json"]),
-        (edit(lambda coco: coco["images"][1].update(id=100)), [r"annotations\.json lacks 101"]),
-        (edit(lambda coco: coco["images"].append(dict(coco["images"][9], id=5))),
-         [r"annotations\.json lists a picture or an id twice"]),
-        (edit(lambda coco: coco["images"][3].update(width=600, height=400)),
-         [r"images/a3\.jpg has 60x40 pixels upright, but had 600x400 when its boxes were drawn"]),
-        (write("classes.txt", "nothing\ndog\ncat"), [r"annotations\.json has classes \('cat', 'dog'\), but"]),
-        (drop("images/a3.jpg"), [r"images/a3\.jpg is missing, but listed in annotations\.json"]),
+        (write("annotations.json", "[{]"), [r"annotations\.json is not JSON as COCO .*\(JSONDecodeError"]),
+        (write("annotations.json", "[]"), [r"annotations\.json is not JSON as COCO .*\(TypeError: list"]),
+        *((edit(change), [r"annotations\.json is not JSON as COCO .*: expected images \(id, file_name\)"])
+          for change in (
+              lambda coco: coco.pop("categories"),
+              lambda coco: coco["annotations"][0].pop("bbox"),
+              lambda coco: coco["annotations"][0].update(bbox=[1, 2, 3]),
+              lambda coco: coco["annotations"][0].update(image_id=5),
+              lambda coco: coco["annotations"][0].update(category_id=5))),
+        (edit(lambda coco: (coco["images"].pop())), [r"images/a9\.jpg is not in annotations\.json: list it"]),
+        (drop("images/a3.jpg"), [r"images/a3\.jpg is missing: add it"]),
         (cut("images/a3.jpg"), [r"images/a3\.jpg is cut short"]),
-        (box(1, 2, 3), [r"annotations\.json is not JSON as COCO .*expected 4"]),
-        *((box(*values), [r"images/a0\.jpg has 60x40 pixels upright and a box .*, not x, y, width, height"])
+        *((box(*values), [r"images/a0\.jpg has a box .*: expected x, y, width, height in pixels.* 60x40"])
           for values in ((0.1, 0.2, 0.5, 0.5), (5, 5, 0, 9), (5, 5, 9, -1), (50, 5, 12, 5), (5, 30, 5, 12),
-                         (-2, 5, 9, 9), (5, -2, 9, 9), (60, 5, 1, 5), (-1, 5, 1, 5), (float("nan"), 5, 9, 9),
-                         (5, float("nan"), 9, 9), (5, 5, float("nan"), 9), (5, 5, 9, float("inf")))),
+                         (-2, 5, 9, 9), (60, 5, 1, 5), (-1, 5, 1, 5), (float("nan"), 5, 9, 9),
+                         (5, 5, 9, float("inf")))),
     ],
 )  # fmt: skip
 def test_bad_boxes_are_named(tmp_path, damage, sentences):
@@ -520,29 +485,24 @@ def test_masks_of_0_and_255_are_refused_and_the_advice_helps(tmp_path):
     with_masks(tmp_path)
     for path in (tmp_path / "masks").iterdir():
         save((np.asarray(Image.open(path)) == 1).astype(np.uint8) * 255, path)
-    refused(Folder, tmp_path, "masks contains only 0 and 255: 1 is the first class.* right by `mask // 255`")
+    refused(
+        Folder, tmp_path, "masks contain only 0 and 255, the first class is 1: save `mask // 255` instead"
+    )
     for path in (tmp_path / "masks").iterdir():
         save(np.asarray(Image.open(path)) // 255, path)
     assert ready(Folder, tmp_path).mask_names == ("background", "class 1")
-    for path in (tmp_path / "masks").iterdir():
-        save(np.zeros((40, 60), np.uint8), path)
-    refused(Folder, tmp_path, "masks contains only 0: 1 is the first class")
 
 
-def test_advice_for_colored_masks_and_gaps_helps(tmp_path):
-    with_masks(tmp_path)
-    labels = np.asarray(Image.open(tmp_path / "masks/a3.png")) // 2 * 5  # 0, 5 and 255 // 2 * 5
-    labels = np.where(labels > 5, 255, labels).astype(np.uint8)
-    save(np.stack([labels] * 3, axis=-1), tmp_path / "masks/a3.png")
-    refused(Folder, tmp_path, r"masks/a3\.png is RGB.* \(H, W\) in numpy\.uint8, .*fromarray\(labels\)\.save")
-    Image.fromarray(labels).save(tmp_path / "masks/a3.png")
+def test_parts_must_have_the_same_classes(tmp_path):
+    for part in ("train", "val", "test"):
+        with_boxes(tmp_path / part, count=10)
+    edit(lambda coco: coco["categories"][0].update(name="wolf"))(tmp_path / "val")
     refused(
         Folder,
         tmp_path,
-        r"no mask contains 3, but one 5: .*name all 6 in classes\.txt, one a line, the first",
+        r"val/annotations\.json has classes \('cat', 'wolf'\), but elsewhere they are \('cat', 'dog'\)",
+        r"test/annotations\.json has classes \('cat', 'dog'\)",
     )
-    (tmp_path / "classes.txt").write_text("nothing\na\nb\nc\nd\ne")
-    assert ready(Folder, tmp_path).mask_names[5] == "e"
 
 
 def test_ten_bad_files_are_named_and_the_others_counted(tmp_path):
@@ -561,9 +521,9 @@ def test_a_file_that_is_damaged_after_setup_is_named(tmp_path):
     data = ready(Folder, with_masks(tmp_path))
     (tmp_path / "images/a3.jpg").unlink()
     cut("masks/a4.png")(tmp_path)
-    with pytest.raises(DataFolderError, match=r"^images/a3\.jpg is missing"):
+    with pytest.raises(DataFolderError, match=r"images/a3\.jpg is missing"):
         scene(data, "a3")
-    with pytest.raises(DataFolderError, match=r"^masks/a4\.png is cut short"):
+    with pytest.raises(DataFolderError, match=r"masks/a4\.png is cut short"):
         scene(data, "a4")
 
 
@@ -603,7 +563,7 @@ def test_a_pet_is_image_breed_and_mask(pets):
     assert (batch.image.shape, batch.label.shape, batch.mask.shape) == ((16, 3, 30, 30), (16,), (16, 30, 30))
 
 
-def test_a_pedestrian_scene_says_the_same_in_box_mask_and_instances(people):
+def test_a_pedestrian_scene_says_the_same_in_box_and_mask(people):
     data = ready(PennFudanPed, people, image_size=40)
     item = data.train[0]
     assert item.presence.tolist() == [1.0]
@@ -611,24 +571,21 @@ def test_a_pedestrian_scene_says_the_same_in_box_mask_and_instances(people):
     # 80x64 becomes 40x32, and half of each coordinate remains.
     assert item.boxes.tolist() == [[4, 5, 12, 25], [8, 10, 20, 35]]
     assert item.boxes.dtype == torch.float32
-    for number, (left, top, right, bottom) in enumerate(item.boxes.int().tolist(), 1):
-        y, x = (item.instances == number).nonzero(as_tuple=True)
-        assert (x.min(), y.min(), x.max() + 1, y.max() + 1) == (left, top, right, bottom)
-    assert torch.equal(item.mask[:, :32], (item.instances[:, :32] > 0).long())
-    assert (item.mask[:, 32:] == UNLABELED).all()
-    assert not item.instances[:, 32:].any()
+    expected = torch.zeros(40, 40, dtype=torch.int64)
+    expected[5:25, 4:12], expected[10:35, 8:20], expected[:, 32:] = 1, 1, UNLABELED
+    assert torch.equal(item.mask, expected)
 
 
 def test_whoever_vanishes_at_a_small_size_is_in_no_answer(people):
     mask = np.zeros((80, 64), dtype=np.uint8)
     mask[0, 0], mask[20:70, 16:40] = 1, 2
-    for boxes, instances in ((1, [0, 1]), (0, [0])):
+    for boxes in (1, 0):
         save(mask, people / "PedMasks/FudanPed00001_mask.png")
         item = ready(PennFudanPed, people, image_size=10).train[0]
         assert item.boxes.shape == (boxes, 4)
         assert item.labels.tolist() == item.presence.tolist()[:boxes]
         assert item.presence.tolist() == [float(boxes)]
-        assert item.instances.unique().tolist() == instances
+        assert (item.mask == 1).any() == boxes
         mask[20:70, 16:40] = 0
 
 
@@ -646,17 +603,15 @@ def test_parts_of_the_pedestrians_are_runs_of_each_campus(people):
 def test_a_half_unpacked_set_is_refused(people):
     for number in (3, 4, 5):
         (people / f"PNGImages/PennPed{number:05}.png").unlink()
-    lost = [rf"PedMasks/PennPed0000{number}_mask\.png has no photograph: unpacking" for number in (3, 4, 5)]
+    (people / "PedMasks/FudanPed00001_mask.png").unlink()
+    lost = [
+        r"PedMasks/FudanPed00001_mask\.png is missing",
+        *[rf"PNGImages/PennPed0000{number}\.png is missing" for number in (3, 4, 5)],
+    ]
     refused(PennFudanPed, people, *lost)
     refused(PennFudanPed, people.parent, *(f"PennFudanPed/{line}" for line in lost))
     shutil.rmtree(people / "PNGImages")
-    refused(
-        PennFudanPed,
-        people,
-        "PNGImages is missing",
-        *[r"PedMasks/\w+\.png has no photograph"] * 9,
-        "and 4 more",
-    )
+    refused(PennFudanPed, people, "PNGImages is missing", *[r".*\.png is missing"] * 9, "and 3 more")
 
 
 @pytest.mark.parametrize(
@@ -665,9 +620,8 @@ def test_a_half_unpacked_set_is_refused(people):
         (drop("images/beagle_2.jpg"), r"images/beagle_2\.jpg is missing"),
         (drop("annotations/trimaps/beagle_2.png"), r"annotations/trimaps/beagle_2\.png is missing"),
         (cut("images/beagle_2.jpg"), r"images/beagle_2\.jpg is cut short"),
-        (draw("annotations/trimaps/beagle_2.png", BLANK), r"annotations/trimaps/beagle_2\.png contains 0"),
-        (drop("annotations/test.txt"), r"it is not there, .* \(FileNotFoundError: .*test\.txt"),
-        (drop("images"), r"it is not there, .* \(RuntimeError: Dataset not found"),
+        (drop("annotations/test.txt"), r"it is not there, .*test\.txt"),
+        (drop("images"), r"it is not there, .* \(Dataset not found"),
     ],
 )  # fmt: skip
 def test_broken_pets_are_named(pets, damage, sentence):
@@ -678,68 +632,45 @@ def test_broken_pets_are_named(pets, damage, sentence):
 def test_an_error_comes_through_training_as_it_is(people):
     cut("PNGImages/PennPed00002.png", 0.7)(people)
     task = Detection(Detector(create_backbone("test_efficientnet"), num_classes=2))
-    with pytest.raises(DataFolderError, match=r"^PennFudanPed cannot use .*PennPed00002\.png is cut short"):
+    with pytest.raises(
+        DataFolderError, match=r"(?s)^PennFudanPed cannot use .*PennPed00002\.png is cut short"
+    ):
         fit(task, PennFudanPed(people, image_size=32), epochs=1)
 
 
-def test_nothing_is_fetched_unasked_and_without_a_network_the_twins_are_named(tmp_path, server):
+def test_nothing_is_fetched_unasked_and_without_a_network_the_twin_is_named(tmp_path):
     """The tests are cut off from the network (see conftest.py)."""
-    refused(PennFudanPed, tmp_path / "no", "PNGImages is missing", "PedMasks is missing")
-    refused(OxfordIIITPet, tmp_path / "no", "it is not there, or could not be downloaded")
+    refused(
+        PennFudanPed, tmp_path / "no", "PennFudanPed/PedMasks is missing", "PennFudanPed/PNGImages is missing"
+    )
+    twin = ".* download=True fetches it .* without one, Scenes serves"
+    refused(OxfordIIITPet, tmp_path / "no", f"it is not there{twin}")
     for kind in (PennFudanPed, OxfordIIITPet):
-        refused(
-            kind, tmp_path / "new", "it is not there, or could not be downloaded .*unplugged", download=True
-        )
-    assert server[2] == []
+        refused(kind, tmp_path / "new", f"it is not there.*unplugged{twin}", download=True)
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """Offers the files of a folder; gives the folder, its address and the list of what was asked for."""
-    monkeypatch.setattr(urllib.request, "getproxies", dict)
-    offered, asked = tmp_path / "offered", []
-    offered.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, form, *details):
-            asked.append(self.path)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=offered)) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield offered, f"http://127.0.0.1:{http.server_port}", asked
-        http.shutdown()
-
-
-def test_pedestrians_are_downloaded_once_checked_and_unpacked(people, server, tmp_path, monkeypatch):
-    offered, address, asked = server
-    archive = Path(shutil.make_archive(str(offered / "PennFudanPed"), "zip", people.parent, people.name))
-    monkeypatch.setattr(PennFudanPed, "page", f"{address}/")
+def test_pedestrians_are_downloaded_once_checked_and_unpacked(people, tmp_path, monkeypatch):
+    archive = Path(shutil.make_archive(str(tmp_path / "offered"), "zip", people.parent, people.name))
+    monkeypatch.setattr(PennFudanPed, "url", archive.as_uri())
     target = tmp_path / "new" / "folder"
-    refused(PennFudanPed, target, r".*\(ValueError: sha256 of PennFudanPed.zip starts with", download=True)
-    assert not (target / "PennFudanPed").exists(), "what is not what it should be is not unpacked"
+    refused(PennFudanPed, target, r"it is not there.*invalid hash value", download=True)
+    assert not list(target.iterdir()), "what is not what it should be is not unpacked"
     monkeypatch.setattr(PennFudanPed, "sha256", hashlib.sha256(archive.read_bytes()).hexdigest())
-    (target / archive.name).write_bytes(b"broke off")
-    for name in ("PNGImages", "PedMasks"):
-        (target / "PennFudanPed" / name).mkdir(parents=True)  # ... as unpacking did
-    data = ready(PennFudanPed, target, download=True)
-    assert len(data.train) == 9
+    assert len(ready(PennFudanPed, target, download=True).train) == 9
     assert [path.name for path in target.iterdir()] == ["PennFudanPed"], "the archive is gone"
-    asked.clear()
+    archive.unlink()
     ready(PennFudanPed, target, download=True)
-    assert asked == []
 
 
-def test_pets_are_downloaded_by_torchvision(pets, server, tmp_path, monkeypatch):
-    offered, address, asked = server
-    resources = []
-    for name in ("images", "annotations"):
-        with tarfile.open(offered / f"{name}.tar.gz", "w:gz") as archive:
-            archive.add(pets / name, arcname=name)
-        md5 = hashlib.md5((offered / f"{name}.tar.gz").read_bytes()).hexdigest()
-        resources.append((f"{address}/{name}.tar.gz", md5))
-    monkeypatch.setattr(torchvision.datasets.OxfordIIITPet, "_RESOURCES", resources)
-    data = ready(OxfordIIITPet, tmp_path / "new", download=True)
-    assert [len(part) for part in (data.train, data.val, data.test)] == [21, 2, 3]
-    asked.clear()
-    ready(OxfordIIITPet, tmp_path / "new", download=True)
-    assert asked == []
+def test_pets_are_downloaded_once_by_torchvision(pets, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(url, download_root, md5):
+        asked.append(url)
+        shutil.copytree(pets, download_root, dirs_exist_ok=True)
+
+    monkeypatch.setattr("torchvision.datasets.oxford_iiit_pet.download_and_extract_archive", fetch)
+    for _ in range(2):
+        data = ready(OxfordIIITPet, tmp_path / "new", download=True)
+        assert [len(part) for part in (data.train, data.val, data.test)] == [21, 2, 3]
+    assert len(asked) == 2, "pictures and answers, once"
