@@ -35,8 +35,8 @@ class Example(NamedTuple):
 
     picture: Path
     mask: Path | None = None
+    labels: list[int] | int | None = None  # of each box, from 1; of a pet its breed, from 0
     boxes: list[list[float]] | None = None  # x, y, width, height in pixels of the picture
-    labels: list[int] | None = None  # of each box, from 1; of a pet its breed, from 0
 
 
 class FolderDataset(Dataset):
@@ -120,7 +120,7 @@ class Folder(SplitData):
         self.normalize = normalization(mean, std, channels=3)
 
     def setup(self, stage: str | None = None) -> None:
-        """Make train, val and test, after reading each file once. Raises: DataFolderError, naming bad files."""
+        """Read each file once and make train, val and test. Raises: DataFolderError, naming each bad file."""
         if stage is not None and "train" in vars(self):
             return  # Lightning asks before each of its stages
         self.bad: list[str] = []  # a sentence for each bad file
@@ -153,10 +153,11 @@ class Folder(SplitData):
     def _find_in(self, place: Path) -> list[Example]:
         """The examples of a folder with images/."""
         pictures, coco, masks = self.files(place / "images"), place / "annotations.json", place / "masks"
-        examples = {name: Example(picture) for name, picture in pictures.items()}
         if coco.is_file():
             examples = self._read_coco(coco, pictures)
-        elif not masks.is_dir():
+        else:
+            examples = {name: Example(picture) for name, picture in pictures.items()}
+        if not coco.is_file() and not masks.is_dir():
             self.bad.append(f"{masks} is missing, and so is {coco.name}: one of them is needed")
         if masks.is_dir():
             found = {name: masks / f"{name}.png" for name in examples} | self.files(masks)
@@ -343,6 +344,8 @@ class PennFudanPed(KnownSet):
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(self.url, str(archive), self.sha256)
             datasets.utils.extract_archive(archive, self.folder, remove_finished=True)
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place} is missing")
         masks = {name.removesuffix("_mask") for name in self.files(place / "PedMasks")}
         examples = [  # what unpacking did not reach is named when it is loaded
             Example(place / f"PNGImages/{name}.png", place / f"PedMasks/{name}_mask.png")
@@ -386,11 +389,7 @@ class OxfordIIITPet(KnownSet):
         lists = [datasets.OxfordIIITPet(root, part, download=self.download) for part in ("trainval", "test")]
         self.class_names = tuple(lists[0].classes)
         train, test = (
-            [
-                Example(*files, labels=[label])
-                for *files, label in zip(p._images, p._segs, p._labels, strict=True)
-            ]
-            for p in lists
+            [Example(*pet) for pet in zip(p._images, p._segs, p._labels, strict=True)] for p in lists
         )
         return [[pet for number, pet in enumerate(train) if number % 10 != 9], train[9::10], test]
 
@@ -398,4 +397,4 @@ class OxfordIIITPet(KnownSet):
         scene = super().read(example)
         meaning = torch.full((256,), UNLABELED)
         meaning[1], meaning[2] = 1, 0  # foreground, background; 3 is the outline
-        return Pet(scene.image, torch.tensor(example.labels[0]), meaning[scene.mask])
+        return Pet(scene.image, torch.tensor(example.labels), meaning[scene.mask])
