@@ -125,8 +125,17 @@ class Folder(SplitData):
             return  # Lightning asks before each of its stages
         self.bad: list[str] = []  # a sentence for each bad file
         parts = self.find()
+        examples = [*chain(*parts)]
+        with ThreadPoolExecutor(4) as pool:  # Pillow lets other threads run while it decodes
+            largest = max(pool.map(self.check, examples), default=0)
+        if not self.mask_names:  # of masks
+            self.class_names = tuple(f"class {label}" for label in range(1, largest + 1))
+            self.mask_names = ("background", *self.class_names)
+        if not self.bad and not largest and any(example.mask for example in examples):
+            self.bad.append("masks contain only 0 and 255, the first class is 1: save `mask // 255` instead")
         if not self.bad and not all(parts):
             self.bad.append(f"{sum(map(len, parts))} pictures are too few for train, val and test: add more")
+        self.bad.sort()
         if len(self.bad) > _SHOWN:
             self.bad[_SHOWN:] = [f"and {len(self.bad) - _SHOWN} more"]
         if self.bad:
@@ -134,30 +143,31 @@ class Folder(SplitData):
             raise DataFolderError("\n".join([start, *self.bad]))
         self.train, self.val, self.test = (FolderDataset(part, self.read) for part in parts)
 
+    def check(self, example: Example) -> int:
+        """The largest label in a mask, 0 without one; what is wrong with the files is remembered."""
+        try:
+            _, mask = self.load(example)
+        except DataFolderError as error:
+            self.bad.append(str(error))
+            return 0
+        return 0 if mask is None else int(mask[mask != UNLABELED].max(initial=0))
+
     def find(self) -> Sequence[list[Example]]:
-        """The examples of train, val and test, checked."""
-        self.mask_names: tuple[str, ...] = ()
+        """The examples of train, val and test."""
+        self.mask_names = self.class_names = ()
         places = [self.folder / part for part in ("train", "val", "test")]
-        divided = any(place.is_dir() for place in places)
-        parts = [self._find_in(place) for place in (places if divided else [self.folder])]
-        examples = [*chain(*parts)]
-        largest = self.check(examples)
-        if not self.bad and not largest and any(example.mask for example in examples):
-            self.bad.append("masks contain only 0 and 255, the first class is 1: save `mask // 255` instead")
-        unnamed = (f"class {label}" for label in range(1, largest + 1))
-        self.mask_names = self.mask_names or ("background", *unnamed)
-        self.class_names = self.mask_names[1:]
-        by_checksum = sorted(examples, key=lambda e: hashlib.sha256(e.picture.stem.encode()).digest())
-        return parts if divided else cut(by_checksum)
+        if any(place.is_dir() for place in places):
+            return [self._find_in(place) for place in places]
+        examples = self._find_in(self.folder)
+        return cut(sorted(examples, key=lambda e: hashlib.sha256(e.picture.stem.encode()).digest()))
 
     def _find_in(self, place: Path) -> list[Example]:
         """The examples of a folder with images/."""
         pictures, coco, masks = self.files(place / "images"), place / "annotations.json", place / "masks"
+        examples = {name: Example(picture) for name, picture in pictures.items()}
         if coco.is_file():
             examples = self._read_coco(coco, pictures)
-        else:
-            examples = {name: Example(picture) for name, picture in pictures.items()}
-        if not coco.is_file() and not masks.is_dir():
+        elif not masks.is_dir():
             self.bad.append(f"{masks} is missing, and so is {coco.name}: one of them is needed")
         if masks.is_dir():
             found = {name: masks / f"{name}.png" for name in examples} | self.files(masks)
@@ -201,26 +211,10 @@ class Folder(SplitData):
         names = ("background", *categories.values())
         if self.mask_names not in ((), names):
             self.bad.append(f"{file} has classes {names[1:]}, but elsewhere they are {self.mask_names[1:]}")
-        self.mask_names = names
+        self.mask_names, self.class_names = names, names[1:]
         unlisted = [path for name, path in pictures.items() if name not in examples]
         self.bad += [f"{path} is not in {file.name}: list it there, or move it away" for path in unlisted]
         return examples
-
-    def check(self, examples: Sequence[Example]) -> int:
-        """Load every file and note what is wrong; the largest label in any mask is returned."""
-        labels = [0]
-
-        def fault(example: Example) -> str | None:
-            try:
-                _, mask = self.load(example)
-            except DataFolderError as error:
-                return str(error)
-            labels.append(0 if mask is None else int(mask[mask != UNLABELED].max(initial=0)))
-            return None
-
-        with ThreadPoolExecutor(4) as pool:  # Pillow lets other threads run while it decodes
-            self.bad += filter(None, pool.map(fault, examples))
-        return max(labels)
 
     def load(self, example: Example) -> tuple[Image.Image, np.ndarray | None]:
         """The picture in RGB and its mask, uint8 (H, W). Raises: DataFolderError, naming a file."""
@@ -278,10 +272,8 @@ def open_picture(path: Path) -> Image.Image:
     except FileNotFoundError as error:
         raise DataFolderError(f"{path} is missing: add it") from error
     except Exception as error:  # each of Pillow's formats has errors of its own
-        reason = (
-            f"is cut short or no picture ({type(error).__name__}): copy it here again, or save it as .png"
-        )
-        raise DataFolderError(f"{path} {reason}") from error
+        reason = f"cut short or no picture ({type(error).__name__})"
+        raise DataFolderError(f"{path} is {reason}: copy it here again, or save it as .png") from error
     return image
 
 
@@ -309,15 +301,12 @@ class KnownSet(Folder):
 
     def find(self) -> Sequence[list[Example]]:
         try:
-            parts = self.divide()
+            return self.divide()
         except Exception as error:  # no network, no such page, wrong checksum, full disk: types differ
-            self.bad.append(
-                f"it is not there, or could not be downloaded ({error}). With a network, "
+            raise DataFolderError(
+                f"{self.folder} holds no {type(self).__name__}, and none was downloaded ({error}). With a network, "
                 "download=True fetches it into an empty folder; without one, Scenes serves the same tasks"
-            )
-            return []
-        self.check([*chain(*parts)])
-        return parts
+            ) from error
 
 
 class PennFudanPed(KnownSet):
