@@ -55,10 +55,9 @@ class FolderDataset(Dataset):
 def collate_known(scenes: Sequence[Scene]) -> SceneBatch:
     """Make a batch of scenes; where they have no boxes or no masks, nor has the batch: it says None."""
     image, presence = default_collate([scene[:2] for scene in scenes])
-    targets = [{"boxes": scene.boxes, "labels": scene.labels} for scene in scenes]
-    targets = None if scenes[0].boxes is None else targets
-    mask = None if scenes[0].mask is None else torch.stack([scene.mask for scene in scenes])
-    return SceneBatch(image, presence, targets, mask)
+    boxes = [{"boxes": scene.boxes, "labels": scene.labels} for scene in scenes if scene.boxes is not None]
+    masks = [scene.mask for scene in scenes if scene.mask is not None]
+    return SceneBatch(image, presence, boxes or None, torch.stack(masks) if masks else None)
 
 
 class Folder(SplitData):
@@ -66,7 +65,7 @@ class Folder(SplitData):
 
         data = Folder("my pictures", image_size=128)
         data.setup()                 # an error names every bad file
-        data.train[0]                # a Scene: image, presence, boxes, labels, mask (instances: None)
+        data.train[0]                # a Scene: image, presence, boxes, labels, mask; its instances are None
         data.train_dataloader()      # gives SceneBatch: image, presence, targets, mask
         fit(Detection(Detector(backbone, len(data.mask_names))), data, epochs=5)
 
@@ -180,7 +179,7 @@ class Folder(SplitData):
         """The files of a folder by name without ending; what systems hide there is skipped."""
         files: dict[str, Path] = {}
         for path in sorted(folder.glob("[!.]*")):
-            if path.is_file() and path.suffix not in (".db", ".ini"):  # Thumbs.db, desktop.ini of Windows
+            if path.is_file() and path.suffix.lower() not in (".db", ".ini"):  # of Windows
                 if path.stem in files:
                     self.bad.append(f"{path} and {files[path.stem].name} have one name: rename one of them")
                 files[path.stem] = path
@@ -203,10 +202,10 @@ class Folder(SplitData):
                     example.boxes.append([x, y, width, height])
                     example.labels.append([*categories].index(entry["category_id"]) + 1)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            self.bad.append(
-                f"{file} is not JSON as COCO lays it out ({type(error).__name__}: {error}): expected images "
-                "(id, file_name), annotations (image_id, category_id, bbox), categories (id, name)"
+            expected = (
+                "images (id, file_name), annotations (image_id, category_id, bbox), categories (id, name)"
             )
+            self.bad.append(f"{file} is not as COCO lays it out ({error!r}): expected {expected}")
             return {}
         names = ("background", *categories.values())
         if self.mask_names not in ((), names):
@@ -219,7 +218,8 @@ class Folder(SplitData):
     def load(self, example: Example) -> tuple[Image.Image, np.ndarray | None]:
         """The picture in RGB and its mask, uint8 (H, W). Raises: DataFolderError, naming a file."""
         picture = open_picture(example.picture)
-        picture = ImageOps.exif_transpose(picture) if self.upright else picture
+        if self.upright:
+            picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):  # 16 bits; Pillow would make white of all above 255
             picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
         size = f"{picture.width}x{picture.height}"
@@ -234,13 +234,11 @@ class Folder(SplitData):
             return picture.convert("RGB"), None
         mask = open_picture(example.mask)
         if mask.format != "PNG" or mask.mode not in ("1", "L", "P"):
-            raise DataFolderError(
-                f"{example.mask} is {mask.format}, {mask.mode}, but a mask is PNG with one number of "
-                "8 bits a pixel: make labels, (H, W) in numpy.uint8, and save PIL.Image.fromarray(labels)"
-            )
+            advice = "save PIL.Image.fromarray(labels), labels (H, W) in numpy.uint8, as PNG"
+            raise DataFolderError(f"{example.mask} is {mask.format}, {mask.mode}, no mask: {advice}")
         if mask.size != picture.size:
-            sizes = f"{mask.width}x{mask.height} pixels, but its picture, upright, {size}"
-            raise DataFolderError(f"{example.mask} has {sizes}")
+            found = f"{mask.width}x{mask.height} pixels, but its picture, upright, {size}"
+            raise DataFolderError(f"{example.mask} has {found}")
         return picture.convert("RGB"), np.array(mask).astype(np.uint8)
 
     def read(self, example: Example) -> Scene:
@@ -304,8 +302,8 @@ class KnownSet(Folder):
             return self.divide()
         except Exception as error:  # no network, no such page, wrong checksum, full disk: types differ
             raise DataFolderError(
-                f"{self.folder} holds no {type(self).__name__}, and none was downloaded ({error}). With a network, "
-                "download=True fetches it into an empty folder; without one, Scenes serves the same tasks"
+                f"{self.folder} holds no {type(self).__name__}, and none was downloaded ({error}). With a "
+                "network, download=True fetches it into an empty folder; without one, use Scenes"
             ) from error
 
 
