@@ -112,11 +112,12 @@ class Task(pl.LightningModule):
 
     def _pair(self, batch: tuple) -> tuple[Any, Any]:
         """Images and answers of a batch."""
-        if hasattr(batch, self.answers):
+        if getattr(batch, self.answers, None) is not None:
             return batch.image, getattr(batch, self.answers)
         if len(batch) == 2:
             return batch
-        fields = ", ".join(getattr(batch, "_fields", [f"{len(batch)} things without names"]))
+        known = [name for name in getattr(batch, "_fields", []) if getattr(batch, name) is not None]
+        fields = ", ".join(known) or f"{len(batch)} things without names"
         raise TypeError(f"{type(self).__name__} needs batches (images, {self.answers}), these have: {fields}")
 
     def configure_optimizers(self) -> torch.optim.Optimizer | dict[str, Any]:
