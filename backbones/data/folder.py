@@ -126,10 +126,16 @@ class Folder(SplitData):
         parts = self.find()
         examples = [*chain(*parts)]
         with ThreadPoolExecutor(4) as pool:  # Pillow lets other threads run while it decodes
-            largest = max(pool.map(self.check, examples), default=0)
+            used = set().union(*pool.map(self.check, examples))
+        largest = max(used, default=0)
         if not self.mask_names:  # of masks
             self.class_names = tuple(f"class {label}" for label in range(1, largest + 1))
             self.mask_names = ("background", *self.class_names)
+            if gaps := {*range(1, largest)} - used:
+                self.bad.append(
+                    f"no mask has label {min(gaps)}, but one has {largest}: number classes without gaps. Or was "
+                    "a mask resized or saved smoothly? It must take the nearest label and be a PNG"
+                )
         if not self.bad and not largest and any(example.mask for example in examples):
             self.bad.append("masks contain only 0 and 255, the first class is 1: save `mask // 255` instead")
         if not self.bad and not all(parts):
@@ -142,14 +148,14 @@ class Folder(SplitData):
             raise DataFolderError("\n".join([start, *self.bad]))
         self.train, self.val, self.test = (FolderDataset(part, self.read) for part in parts)
 
-    def check(self, example: Example) -> int:
-        """The largest label in a mask, 0 without one; what is wrong with the files is remembered."""
+    def check(self, example: Example) -> set[int]:
+        """The classes in a mask, none without one; what is wrong with the files is remembered."""
         try:
             _, mask = self.load(example)
         except DataFolderError as error:
             self.bad.append(str(error))
-            return 0
-        return 0 if mask is None else int(mask[mask != UNLABELED].max(initial=0))
+            return set()
+        return set() if mask is None else set(np.unique(mask).tolist()) - {0, UNLABELED}
 
     def find(self) -> Sequence[list[Example]]:
         """The examples of train, val and test."""

@@ -427,6 +427,16 @@ def test_parts_must_have_the_same_classes(tmp_path):
     refused(Folder, tmp_path, sentence)
 
 
+def test_a_mask_with_labels_in_between_is_refused(tmp_path):
+    """Smoothly resized, the border between 0 and 40 has everything between them."""
+    with_masks(tmp_path)
+    path = sorted((tmp_path / "masks").iterdir())[0]
+    labels = np.asarray(Image.open(path)).copy()
+    labels[0, 0] = 40
+    save(labels, path)
+    refused(Folder, tmp_path, r"no mask has label \d+, but one has 40: number classes without gaps")
+
+
 def test_masks_of_0_and_255_and_of_colors_are_refused_and_the_advice_helps(tmp_path):
     with_masks(tmp_path)
     for path in (tmp_path / "masks").iterdir():
