@@ -133,8 +133,8 @@ class Folder(SplitData):
             self.mask_names = ("background", *self.class_names)
             if gaps := {*range(1, largest)} - used:
                 self.bad.append(
-                    f"no mask has label {min(gaps)}, but one has {largest}: number classes without gaps. Or was "
-                    "a mask resized or saved smoothly? It must take the nearest label and be a PNG"
+                    f"no mask has label {min(gaps)}, but one has {largest}: number classes without gaps. Or "
+                    "was a mask resized or saved smoothly? It must take the nearest label and be a PNG"
                 )
         if not self.bad and not largest and any(example.mask for example in examples):
             self.bad.append("masks contain only 0 and 255, the first class is 1: save `mask // 255` instead")
