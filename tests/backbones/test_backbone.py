@@ -71,6 +71,7 @@ def test_a_name_is_a_text(name):
         create_backbone(name)
 
 
+@pytest.mark.slow
 def test_timm_s_name_with_the_tag_of_its_weights_works():
     plain, tagged = (create_backbone(name) for name in ("resnet18", "resnet18.fb_swsl_ig1b_ft_in1k"))
     assert [p.shape for p in plain.parameters()] == [p.shape for p in tagged.parameters()]
@@ -223,6 +224,7 @@ def test_a_backbone_alone_can_be_traced():
     assert all(torch.equal(other[str(stride)], maps[stride]) for stride in maps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classification", "segmentation", "DeepLabv3+"])
 @torch.no_grad()
 def test_networks_are_traced_exported_compiled_pickled_and_copied(kind):

@@ -327,6 +327,7 @@ def test_an_output_stride_of_32_says_what_to_do():
     assert DeepLabV3Plus(backbone, 7, rates=(3, 6, 9)).head.rates == (3, 6, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["vgg11", "densenet121", "dla34", "xception71", "convnext_atto", "pvt_v2_b0"]
 )

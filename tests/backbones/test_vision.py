@@ -352,6 +352,7 @@ def test_a_list_of_images_becomes_one_batch_with_a_mask(small):
 # Sizes that a model cannot take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "advice"),
     [
@@ -404,6 +405,7 @@ def test_an_output_stride_that_changes_the_parameters_is_refused(name, output_st
         create_backbone(name, output_stride=output_stride)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
