@@ -29,7 +29,7 @@ from backbones.data.scenes import SceneBatch
 from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task
 from backbones.training import evaluate, fit
-from backbones.weights import CHECKPOINTS, CHECKSUMS, TRAINED, WeightsMissingError
+from backbones.weights import CHECKPOINTS, TRAINED, WeightsMissingError
 
 BACKBONE = "tf_efficientnet_lite0"
 SHARED = "scenes_backbone.safetensors"
@@ -134,7 +134,7 @@ RECIPES = {
 def train(
     name: str, scenes: int | None = None, test_scenes: int = 400, folder: Path = CHECKPOINTS
 ) -> dict[str, str]:
-    """Train a finished model and write its files, in half precision, and their checksums.
+    """Train a finished model and write its files, in half precision.
 
     Half precision keeps three digits of a number: enough to answer as before, in half the size. The score is
     that of the rounded numbers.
@@ -208,15 +208,9 @@ def _write_model(
 
 
 def write(path: Path, state: dict[str, Tensor], facts: dict[str, str]) -> None:
-    """Write tensors and facts into a file, and its checksum into the list beside it."""
+    """Write tensors and facts into a file."""
     # Not by save_file, whose files only their owner may read: pip would install them like that.
     path.write_bytes(safetensors.torch.save(state, facts))
-    listing = path.parent / CHECKSUMS
-    lines = listing.read_text(encoding="ascii").splitlines() if listing.is_file() else []
-    checksums = {file: sha256 for sha256, file in (line.split("  ") for line in lines)}
-    checksums[path.name] = _sha256(path)
-    text = "".join(f"{sha256}  {file}\n" for file, sha256 in sorted(checksums.items()))
-    listing.write_text(text, encoding="ascii")
 
 
 def _sha256(path: Path) -> str:

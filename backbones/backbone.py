@@ -77,15 +77,18 @@ class Features(ByStride):
         mask: bool (B, *size), which positions of the input are real and not padding; None: all of them.
     """
 
-    def __init__(self, maps: Mapping[int, Tensor], size: Sequence[int], mask: Tensor | None = None):
+    def __init__(
+        self, maps: Mapping[int, Tensor], size: Sequence[int] | None = None, mask: Tensor | None = None
+    ):
         """
         Args:
             maps: stride -> (B, C, *size / stride).
-            size: see above; `images.shape[-2:]` for images.
+            size: see above; `images.shape[-2:]` for images. Every backbone gives it. (None is for libraries
+                that rebuild dictionaries, such as Lightning after `predict`; heads refuse it.)
             mask: see above.
         """
         super().__init__(maps)
-        self.size = tuple(size)
+        self.size = None if size is None else tuple(size)
         self.mask = mask
 
     def mask_at(self, stride: int) -> Tensor | None:
@@ -104,10 +107,10 @@ class Features(ByStride):
 
 def expect_features(features: Any) -> None:
     """Raise BackboneError, with the remedy, where a head is given what knows nothing of its input."""
-    if not isinstance(features, Features):
+    if not isinstance(features, Features) or features.size is None:
         raise BackboneError(
-            f"a head was given a {type(features).__name__}, which does not say how large the input was: let "
-            "the backbone return Features(maps, size=images.shape[-2:])"
+            f"a head was given {type(features).__name__} that do not say how large the input was: let the "
+            "backbone return Features(maps, size=images.shape[-2:])"
         )
 
 
@@ -288,14 +291,12 @@ def _feature_faults(backbone: nn.Module, inputs: tuple, may_refuse: bool = False
     if not isinstance(features, Features):
         yield f"{given} it returns {type(features).__name__}: return Features(maps, size=...)"
         return
-    # Tokens (B, T) are whole numbers with a batch in front, nodes (N, F) have none.
-    size = (
-        first.shape[2:]
-        if first.ndim > 2
-        else first.shape[:1]
-        if first.is_floating_point()
-        else first.shape[1:]
-    )
+    if first.ndim > 2:
+        size = first.shape[2:]  # images (B, 3, H, W)
+    else:
+        size = (
+            first.shape[:1] if first.is_floating_point() else first.shape[1:]
+        )  # nodes (N, F), tokens (B, T)
     if features.size != tuple(size):
         yield f"{given} features.size is {features.size}, but the input's is {tuple(size)}"
         return

@@ -22,35 +22,17 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 from torchmetrics.detection import MeanAveragePrecision
 
 from .heads import Detector, check_targets
-from .training import evaluate, fit
-
-__all__ = [
-    "IGNORE",
-    "Classification",
-    "Detection",
-    "MultiLabelClassification",
-    "Segmentation",
-    "Task",
-    "evaluate",
-    "fit",
-    "rate_factor",
-]
+from .training import evaluate as evaluate
+from .training import fit as fit
 
 IGNORE = 255  # label of pixels that nobody has labeled, such as the outlines in Pascal VOC
 
 
 class Task(pl.LightningModule):
-    """What all tasks share: AdamW with two learning rates, and a frozen backbone that stays as it is.
+    """What all tasks share: AdamW with two learning rates, and a frozen backbone that stays as it is."""
 
-    Attributes:
-        network: what is trained; `network.backbone` keeps its name, and all the rest counts as head, also
-            what a subclass adds beside the network.
-        answers: the field of a batch that has the right answers.
-        metric_name: what the metric is called in the history, after "train_", "val_" or "test_".
-    """
-
-    answers: ClassVar[str]
-    metric_name: ClassVar[str]
+    answers: ClassVar[str]  # the field of a batch that has the right answers
+    metric_name: ClassVar[str]  # in the history, after "train_", "val_" or "test_"
 
     def __init__(
         self,
@@ -63,42 +45,27 @@ class Task(pl.LightningModule):
     ):
         """
         Args:
-            network: with a part called `backbone`.
+            network: with a part called `backbone`; all the rest, what a subclass adds included, is its head.
             metric: compares decisions with answers.
-            lr: learning rate of the head, and of a neck if there is one.
-            backbone_lr: learning rate of the backbone; None for a tenth of `lr`, since pretrained weights
-                need small corrections while a new head starts from random numbers.
+            lr: learning rate of the head.
+            backbone_lr: that of the backbone; None for a tenth of `lr`: a good start needs small corrections.
             freeze_backbone: True leaves the backbone exactly as it is, whoever calls `train()`: without
                 gradients, and in eval mode, so that batch norm's mean and variance do not move either.
-            falling_rate: True lets both learning rates rise during the first tenth of the training and then
-                fall to zero, see `rate_factor`.
+            falling_rate: True lets both rates rise and then fall during the training, see `rate_factor`.
         """
         super().__init__()
-        self.network = network
-        self.lr = lr
-        self.backbone_lr = lr / 10 if backbone_lr is None else backbone_lr
-        self.freeze_backbone = freeze_backbone
-        self.falling_rate = falling_rate
+        self.network, self.freeze_backbone, self.falling_rate = network, freeze_backbone, falling_rate
+        self.lr, self.backbone_lr = lr, lr / 10 if backbone_lr is None else backbone_lr
         network.backbone.requires_grad_(not freeze_backbone)
-        # One metric a phase, because each accumulates over its own batches.
-        for phase in ("train", "val", "test"):
+        for phase in ("train", "val", "test"):  # each accumulates over batches of its own
             setattr(self, f"{phase}_{self.metric_name}", metric.clone())
 
     def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
-        """How wrong the logits are.
-
-        Args:
-            logits: what the network gives.
-            answers: what it should have said; the task's class says of which shape and type.
-        Returns:
-            A scalar, to be made smaller.
-        Raises:
-            ValueError: for answers that cannot be meant.
-        """
+        """How wrong the logits are, a scalar; raises ValueError for answers that cannot be meant."""
         raise NotImplementedError(f"{type(self).__name__} has to say what its loss is")
 
     def decide(self, logits: Tensor) -> Tensor:
-        """What the metric compares with the answers."""
+        """What the metric compares with the answers; of the scores of classes it takes the highest."""
         return logits
 
     def forward(self, *inputs: Any) -> Any:
@@ -112,13 +79,12 @@ class Task(pl.LightningModule):
         self._keep_frozen()
         return self
 
-    def on_train_batch_start(self, batch: tuple, batch_index: int) -> None:
-        self._keep_frozen()
-
-    def _keep_frozen(self) -> None:
+    def _keep_frozen(self, *_: Any) -> None:
         """Undo `network.train()`, which knows nothing of this task and which any callback may have called."""
         if self.freeze_backbone:
             self.network.backbone.eval()
+
+    on_train_batch_start = _keep_frozen
 
     def on_fit_start(self) -> None:
         self.train()  # Lightning leaves every part in the mode it finds it in
@@ -146,11 +112,12 @@ class Task(pl.LightningModule):
 
     def _pair(self, batch: tuple) -> tuple[Any, Any]:
         """Images and answers of a batch."""
-        if hasattr(batch, self.answers):
+        if getattr(batch, self.answers, None) is not None:
             return batch.image, getattr(batch, self.answers)
         if len(batch) == 2:
             return batch
-        fields = ", ".join(getattr(batch, "_fields", [f"{len(batch)} things without names"]))
+        known = [name for name in getattr(batch, "_fields", []) if getattr(batch, name) is not None]
+        fields = ", ".join(known) or f"{len(batch)} things without names"
         raise TypeError(f"{type(self).__name__} needs batches (images, {self.answers}), these have: {fields}")
 
     def configure_optimizers(self) -> torch.optim.Optimizer | dict[str, Any]:
@@ -169,9 +136,9 @@ class Task(pl.LightningModule):
 def rate_factor(step: int, steps: int) -> float:
     """What both learning rates are multiplied by: up in a straight line, then down half a cosine wave.
 
-    The rise spares pretrained weights the first gradients, which come through a head of random numbers; small
-    steps at the end settle what large ones leave jumping about. Half a cosine: Loshchilov, Hutter, SGDR
-    (2017), equation 5; the rise: Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.2.
+    The rise (Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2) spares pretrained weights the
+    first gradients of a random head; the small steps at the end (Loshchilov, Hutter, SGDR, 2017, equation 5)
+    settle what large ones leave jumping about.
 
     Args:
         step: batches trained on so far, from 0.
@@ -191,13 +158,13 @@ class Classification(Task):
     Args:
         network: gives logits (B, num_classes).
         num_classes: how many different answers there are.
-        lr: as all options, see `Task`.
+        options: `lr`, `backbone_lr`, `freeze_backbone` and `falling_rate`, see `Task`.
     """
 
     answers, metric_name = "label", "accuracy"
 
-    def __init__(self, network: nn.Module, num_classes: int, lr: float = 1e-3, **options: Any):
-        super().__init__(network, MulticlassAccuracy(num_classes, average="micro"), lr, **options)
+    def __init__(self, network: nn.Module, num_classes: int, **options: Any):
+        super().__init__(network, MulticlassAccuracy(num_classes, average="micro"), **options)
         self.num_classes = num_classes
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -208,21 +175,19 @@ class Classification(Task):
 class MultiLabelClassification(Task):
     """Any number of answers for each image: binary cross-entropy a class, F1 averaged over classes.
 
-    Answers are presence (B, num_classes) of any type, 1 for what is in the image and 0 for what is not.
-    It is made like `Classification`.
+    Made like `Classification`. Answers are presence (B, num_classes) of any type: 1 in the image, 0 not.
     """
 
     answers, metric_name = "presence", "f1"
 
-    def __init__(self, network: nn.Module, num_classes: int, lr: float = 1e-3, **options: Any):
-        super().__init__(network, MultilabelF1Score(num_classes, average="macro"), lr, **options)
+    def __init__(self, network: nn.Module, num_classes: int, **options: Any):
+        super().__init__(network, MultilabelF1Score(num_classes, average="macro"), **options)
 
     def loss(self, logits: Tensor, presence: Tensor) -> Tensor:
         if presence.shape != logits.shape:
             shapes = f"presence {tuple(presence.shape)} does not fit logits {tuple(logits.shape)}"
             raise ValueError(f"{shapes}: one number for each image and class is needed")
-        strange = presence[(presence != 0) & (presence != 1)]
-        if len(strange):
+        if len(strange := presence[(presence != 0) & (presence != 1)]):
             raise ValueError(f"presence contains {strange[0].item()}: 1 is for a class in the image, else 0")
         return F.binary_cross_entropy_with_logits(logits, presence.to(logits.dtype))
 
@@ -234,34 +199,28 @@ class Segmentation(Task):
     """One answer at each position, be it pixel, token or node: cross-entropy, mean intersection over union.
 
     Answers are masks int64, from 0, shaped as the logits without their channels: (B, H, W), (B, T) or (N,).
-    The positions of all images are counted together, and a class that is neither in the masks nor in the
-    predictions is left out of the mean: there is nothing to be right or wrong about.
+    The positions of all images are counted together; the mean leaves out a class that is neither in the masks
+    nor in the predictions.
 
     Args:
         network: gives logits (B, num_classes, H, W), (B, num_classes, T) or (N, num_classes).
         num_classes: how many different answers there are, the background included.
-        lr: as all options, see `Task`.
-        ignore_index: the label of positions that count neither for the loss nor for the metric. None for 255,
-            as in Pascal VOC, or where 255 is a class -100, as in torch. With None an epoch of nothing but 0
-            and 255 raises a ValueError, because black and white pictures look like that.
+        ignore_index: the label of positions that do not count. None for 255, as in Pascal VOC, or where 255
+            is a class -100, as in torch; then an epoch of nothing but 0 and 255, as black and white pictures
+            look, raises a ValueError.
+        options: as of `Classification`.
     """
 
     answers, metric_name = "mask", "miou"
 
     def __init__(
-        self,
-        network: nn.Module,
-        num_classes: int,
-        lr: float = 1e-3,
-        ignore_index: int | None = None,
-        **options: Any,
+        self, network: nn.Module, num_classes: int, *, ignore_index: int | None = None, **options: Any
     ):
         ignored = ignore_index if ignore_index is not None else IGNORE if num_classes <= IGNORE else -100
         # `loss` checks the labels; torchmetrics would do so once more, and slowly.
         metric = MulticlassJaccardIndex(num_classes, ignore_index=ignored, validate_args=False)
-        super().__init__(network, metric, lr, **options)
-        self.num_classes = num_classes
-        self.ignore_index = ignored
+        super().__init__(network, metric, **options)
+        self.num_classes, self.ignore_index = num_classes, ignored
         self._suspects_black_and_white = ignore_index is None and ignored == IGNORE
         self.on_train_epoch_start()
 
@@ -284,9 +243,9 @@ class Segmentation(Task):
         # Some images may well show no object and have borders that do not count; not all images.
         if self._suspects_black_and_white and self._ignored_met and not self._objects_met:
             raise ValueError(
-                f"all masks are 0 and {IGNORE} only, and {IGNORE} marks what does not count. If it is the "
-                f"object, white on black, convert each mask by (mask == {IGNORE}).long(); if no image shows "
-                f"an object, say so by Segmentation(..., ignore_index={IGNORE})"
+                f"all masks are 0 and {IGNORE} only, and {IGNORE} marks what does not count. If white is the "
+                f"object, convert each mask by (mask == {IGNORE}).long(); if no image shows any object, give "
+                f"Segmentation(..., ignore_index={IGNORE})"
             )
 
     on_test_epoch_start, on_test_epoch_end = on_train_epoch_start, on_train_epoch_end
@@ -301,13 +260,13 @@ class Detection(Task):
 
     Args:
         network: a Detector.
-        lr: as all options, see `Task`.
+        options: as of `Classification`.
     """
 
     answers, metric_name = "targets", "map"
 
-    def __init__(self, network: Detector, lr: float = 1e-3, **options: Any):
-        super().__init__(network, MeanAveragePrecision(), lr, **options)
+    def __init__(self, network: Detector, **options: Any):
+        super().__init__(network, MeanAveragePrecision(), **options)
 
     def _step(self, phase: str, batch: tuple) -> Tensor | None:
         images, targets = self._pair(batch)
@@ -316,26 +275,22 @@ class Detection(Task):
             self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images))
             return loss
         if isinstance(self.network, Detector):  # it looks at targets only where it measures losses
-            targets = check_targets(targets, self.network.num_classes, len(images))
+            size = images.shape[-2:] if isinstance(images, Tensor) else None
+            targets = check_targets(targets, self.network.num_classes, len(images), size)
         getattr(self, f"{phase}_map").update(self(images), targets)
 
     def on_validation_epoch_end(self) -> None:
-        self._log_map("val", self.val_map)
-
-    def on_test_epoch_end(self) -> None:
-        self._log_map("test", self.test_map)
-
-    def _log_map(self, phase: str, metric: MeanAveragePrecision) -> None:
+        phase, metric = ("test", self.test_map) if self.trainer.testing else ("val", self.val_map)
         found = metric.compute()
         metric.reset()
         for name, value in (("map50", found["map_50"]), ("map", found["map"])):
             # torchmetrics says -1 when there is no object in any image.
             self.log(f"{phase}_{name}", value if value >= 0 else torch.nan)
 
+    on_test_epoch_end = on_validation_epoch_end
 
-def _check_labels(
-    labels: Tensor, logits: Tensor, num_classes: int, ignore_index: int | None = None
-) -> Tensor:
+
+def _check_labels(labels: Tensor, logits: Tensor, num_classes: int, ignored: int | None = None) -> Tensor:
     """The labels that count, in one row. Raises ValueError for those that no network could answer with."""
     if labels.shape != logits[:, 0].shape:
         advice = "one label for each image, or for each of its positions, is needed"
@@ -349,10 +304,9 @@ def _check_labels(
             f"labels are {labels.dtype}, but classes are counted in torch.int64: convert them by .long(); a "
             "mask that was resized must have taken the nearest label, not a mixture"
         )
-    counted = labels if ignore_index is None else labels[labels != ignore_index]
-    strange = counted[(counted < 0) | (counted >= num_classes)]
-    if len(strange):
-        also = "" if ignore_index is None else f"; {ignore_index} marks what does not count"
-        known = f"num_classes={num_classes}, so 0 to {num_classes - 1} are{also}"
+    counted = labels if ignored is None else labels[labels != ignored]
+    if len(strange := counted[(counted < 0) | (counted >= num_classes)]):
+        known = f"num_classes={num_classes}, so 0 to {num_classes - 1} are"
+        known += "" if ignored is None else f"; {ignored} marks what does not count"
         raise ValueError(f"label {strange[0].item()} is no class: {known}")
     return counted

@@ -18,18 +18,17 @@ from pytorch_lightning.utilities.warnings import PossibleUserWarning
 from tqdm.auto import tqdm
 
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-gc.freeze()  # Lightning stays for good, as torch does: `fit` need not search it for garbage, see __init__.py
+# torch and Lightning are 400,000 objects that stay for good: `fit`, which tidies up, need not search them.
+gc.freeze()
 
 
 def fit(
     task: pl.LightningModule, data: pl.LightningDataModule, epochs: int, validate: bool = True
 ) -> list[dict[str, float]]:
-    """Train with a progress bar and nothing else on the screen.
+    """Train with a progress bar; called again, go on from the weights as they are, with a new optimizer.
 
-    Called again, after an interruption as well, it goes on from the weights as they are; the optimizer's
-    averages and a falling rate start anew. Meanwhile the network's weights lie in memory with the channels
-    last, as convolutions on a CPU like them best: that doubles the speed of EfficientNets. The values are the
-    same, and afterwards they lie as before.
+    Meanwhile the weights lie in memory with the channels last, as convolutions on a CPU like them best: that
+    doubles the speed of EfficientNets. The values are the same, and afterwards they lie as before.
 
     Args:
         task: what learns.
@@ -37,8 +36,7 @@ def fit(
         epochs: passes over the training set.
         validate: False saves the time of measuring on the validation set after each epoch.
     Returns:
-        One dictionary an epoch, such as {"train_loss": ..., "val_accuracy": ...}. The task is left in eval
-        mode, ready to be used, also when it was interrupted.
+        One dictionary an epoch. The task is left in eval mode, also when it was interrupted.
     Raises:
         ValueError: for a training or validation set that gives no batch, before anything is learned.
         KeyboardInterrupt: when the learner stops it. The weights are those of the last batch.
@@ -47,16 +45,17 @@ def fit(
     limit = None if validate else 0
     try:
         task.to(memory_format=torch.channels_last)
-        with _undisturbed():
-            trainer = _trainer(max_epochs=epochs, callbacks=[progress], limit_val_batches=limit)
+        with _silent_trainer(max_epochs=epochs, callbacks=[progress], limit_val_batches=limit) as trainer:
             trainer.fit(task, data)
-        if epochs > 0 and progress.batches == 0:
+        if epochs > 0 and trainer.global_step == 0:
             raise _no_batch("training", trainer.train_dataloader)
     except ValueError as error:
         if "num_samples=0" in str(error):  # torch's words for an empty set that is to be shuffled
             raise _no_batch("training") from error
         raise
     finally:
+        if progress.bar is not None:
+            progress.bar.close()  # it stays where it is, and what is printed next gets a line of its own
         task.to(memory_format=torch.contiguous_format)
         task.eval()
         # Gradients and the optimizer's averages take three times the memory of the weights.
@@ -73,12 +72,11 @@ def evaluate(task: pl.LightningModule, data: pl.LightningDataModule) -> dict[str
         task: what is measured.
         data: with a test loader.
     Returns:
-        Such as {"test_loss": ..., "test_accuracy": ...}.
+        What the task logs, each name after "test_".
     Raises:
         ValueError: for a test set that gives no batch.
     """
-    with _undisturbed():
-        trainer = _trainer()
+    with _silent_trainer() as trainer:
         results = trainer.test(task, data, verbose=False)
     if not any(results):
         raise _no_batch("test", trainer.test_dataloaders)
@@ -88,8 +86,7 @@ def evaluate(task: pl.LightningModule, data: pl.LightningDataModule) -> dict[str
 class _Progress(pl.Callback):
     """One bar for the whole training, a widget in a notebook, on stdout in a terminal; what a task logs."""
 
-    bar: tqdm | None = None
-    batches = 0
+    bar: tqdm | None = None  # not before training starts
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []  # one dictionary an epoch
@@ -100,19 +97,11 @@ class _Progress(pl.Callback):
         steps = trainer.num_training_batches * trainer.max_epochs  # infinite where nobody knows
         self.bar = tqdm(total=steps, file=sys.stdout, ncols=80, desc="training", unit="batch")
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.batches += 1
+    def on_train_batch_end(self, *_: Any) -> None:
         self.bar.update()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         self.history.append({name: float(value) for name, value in trainer.callback_metrics.items()})
-
-    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        self.bar.close()
-
-    def on_exception(self, trainer: pl.Trainer, task: pl.LightningModule, exception: BaseException) -> None:
-        if self.bar is not None:  # not when it happens before training starts
-            self.bar.close()  # the bar stays where it was, and what is printed next gets a line of its own
 
 
 def _no_batch(name: str, loader: Any = None) -> ValueError:
@@ -125,23 +114,18 @@ def _no_batch(name: str, loader: Any = None) -> ValueError:
     return ValueError(f"the {name} set is empty: look at the folder, or the split, that it comes from")
 
 
-def _trainer(**options: Any) -> pl.Trainer:
-    silent = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
-    return pl.Trainer(**dict.fromkeys(silent, False), **options)
-
-
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Without advice meant for clusters (more workers, faster matmuls), which would alarm a learner, and with
-    Ctrl+C, or "interrupt the kernel", as the KeyboardInterrupt that it is.
+def _silent_trainer(**options: Any) -> Iterator[pl.Trainer]:
+    """A trainer without advice meant for clusters, such as more workers, which would alarm a learner.
 
-    Lightning ends the program instead, with SystemExit, which is right on a cluster.
+    Ctrl+C stays a KeyboardInterrupt; Lightning would end the program, which is right on a cluster.
     """
+    silent = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=PossibleUserWarning)
         warnings.filterwarnings("ignore", module="pytorch_lightning")  # its own use of deprecated functions
         try:
-            yield
+            yield pl.Trainer(**dict.fromkeys(silent, False), **options)
         except BaseException as error:  # in a notebook older Lightning fails even to raise SystemExit
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None

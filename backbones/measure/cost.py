@@ -5,21 +5,20 @@
     cost.latency(network, images)                    # milliseconds, here and now
 
 All but `latency` run a copy in eval mode: one without numbers (on torch's device "meta"), which is quick at
-any size, or, where the module decides by numbers, one with them. torch's FlopCounterMode says what an
-operation costs. One that it does not know, and that may contain products, is named in the result.
+any size, or, where the module decides by numbers, one with them. torch's FlopCounterMode has the formulas.
 """
 
 import copy
-import functools
-import math
 import re
 import statistics
 import time
 import warnings
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
+import torchvision  # noqa: F401  registers its deform_conv2d
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.parameter import UninitializedBuffer, is_lazy
@@ -52,11 +51,11 @@ class Cost(NamedTuple):
     """
 
     part: str
-    stride: float | None
-    receptive_field: float | None
-    parameters: int
-    multiply_adds: int
-    activation_bytes: int
+    stride: float | None = None
+    receptive_field: float | None = None
+    parameters: int = 0
+    multiply_adds: int = 0
+    activation_bytes: int = 0
     uncounted: tuple[str, ...] = ()
 
 
@@ -67,8 +66,6 @@ class Count(int):
 
     def __repr__(self) -> str:
         return " + ".join([int.__repr__(self), *(f"{name} (not counted)" for name in self.uncounted)])
-
-    __str__ = __repr__
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -82,7 +79,7 @@ def multiply_adds(module: nn.Module, *inputs: Any) -> Count:
     One multiply-add is two floating-point operations. Batch norm, activations and pooling are left out, as is
     usual in papers. A sparse matrix takes one for each number that it stores and each column of the other.
     """
-    whole = total(_rows(module, inputs, {}, keep=False))
+    whole = total(_rows(module, inputs, [""], keep=False))
     count = Count(whole.multiply_adds)
     count.uncounted = whole.uncounted
     if count.uncounted:
@@ -129,8 +126,8 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | 
 
     Args:
         module: what in it is not known to keep positions apart (attention, flattening) sees the whole image.
-        inputs: with exactly one map (B, C, H, W) or (B, C, length). Its size does not matter for the field's,
-            except that interpolation to a fixed size has a stride that depends on it.
+        inputs: with exactly one map (B, C, H, W) or (B, C, length). Its size does not matter, except for the
+            stride behind interpolation to a fixed size.
 
     Returns:
         For a module that returns a dictionary, such as a backbone, or a list: the same for each entry.
@@ -138,11 +135,10 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | 
     Raises:
         CostError: there is no such map.
     """
-    maps = [tensor for tensor in _expect_inputs(inputs) if is_map(tensor)]
-    if len(maps) != 1:
+    if sum(map(is_map, _expect_inputs(inputs))) != 1:
         shapes = [tuple(tensor.shape) for tensor in tensors(inputs)]
         raise CostError(f"a receptive field needs one map (B, C, H, W) as input, got shapes {shapes}.")
-    result = _run(module, inputs, {}, keep=False).result
+    result = _run(module, inputs, [], keep=False).result
     if isinstance(result, dict):
         return {key: seen(value) for key, value in result.items()}
     return [seen(value) for value in result] if isinstance(result, list | tuple) else seen(result)
@@ -150,7 +146,7 @@ def receptive_field(module: nn.Module, *inputs: Any) -> ReceptiveField | dict | 
 
 def measure(module: nn.Module, *inputs: Any) -> Cost:
     """All costs of one forward pass, in one row. See `Cost`."""
-    return total(_rows(module, inputs, {type(module).__name__: ""}))
+    return total(_rows(module, inputs, [""]))
 
 
 def ledger(network: nn.Module, *inputs: Any, parts: Sequence[str] | None = None) -> list[Cost]:
@@ -173,10 +169,9 @@ def ledger(network: nn.Module, *inputs: Any, parts: Sequence[str] | None = None)
     children = [name for name, _ in network.named_children()]
     for name in set(parts or ()) - {name for name, _ in network.named_modules()}:
         raise CostError(f"this network has no part {name!r}; its children: {', '.join(children) or 'none'}.")
-    chosen = {name: name for name in (children if parts is None else parts)}
-    if parts is None and (isinstance(network, Backbone) or not children):
-        chosen = {"backbone" if isinstance(network, Backbone) else type(network).__name__: ""}
-    return _rows(network, inputs, chosen, by_stage=True)
+    if parts is None:
+        parts = [""] if isinstance(network, Backbone) or not children else children
+    return _rows(network, inputs, parts)
 
 
 def total(rows: Sequence[Cost], part: str = "total") -> Cost:
@@ -200,92 +195,66 @@ def table(rows: Sequence[Cost]) -> str:
 
 # How it is counted ----------------------------------------------------------------------------------------
 
-# Words in the names of operations of torch that have no products.
-_HARMLESS = re.compile(
-    "^(?!.*(mm|attention)).*(?<![a-z])("
-    "alias|all|amax|amin|aminmax|any|arange|arg(max|min|sort)|bernoulli|bincount|bucketize|cat|celu"
-    "|chunk|clone|coalesced?|col|copy|cumprod|cumsum|detach|dropout|embedding|empty|expand|eye|fill|flip"
-    "|fold|full|gather|glu|hardsigmoid|hardswish|im|index|indices|item|lift|logsumexp|masked|max|mean"
-    "|median|min|mish|multinomial|nms|nnz|nonzero|norm|normal|ones?|pad|padded|pool|prelu|prod|put"
-    "|rand[a-z]*|range|repeat|resize|roi|roll|rrelu|sampler|scalar|scatter|searchsorted|select|set"
-    "|shuffle|sigmoid|softmax|sort|split|stack|std|sum|take|threshold|to_(dense|sparse)[a-z_]*|topk"
-    "|tri[lu]|unbind|unfold|uniform|unique|upsample|values|var|view|zeros?"
-    ")(?![a-z])"
+# Words in the names of torch's operations that have products. Without a formula they are named.
+_PRODUCTS = re.compile(
+    "(?<![a-z])([a-z]*(mm|mv|matmul|dot|dist|solve|inverse)|addr|attention|cholesky|conv(olution)?([1-3]d)?"
+    "|corrcoef|cov|einsum|fft|geqrf|gru|inner|kron|linalg(?!_vector_norm)|(bi|tri)?linear|lstm|matrix"
+    "|orgqr|ormqr|outer|rnn|svd|transformer)(?![a-z0-9])"
 )
 
 
-@functools.cache
-def _may_multiply(func: Any) -> bool:
-    """Whether an operation for which there is no formula may contain products."""
-    space, name = func._schema.name.split("::")
-    if space not in ("aten", "prim", "torchvision"):
-        return True
-    tagged = torch.Tag.pointwise in func.tags or torch.Tag.inplace_view in func.tags or func.is_view
-    return not (tagged or _HARMLESS.search(name))
-
-
-def _product(*args: Any, out_val: Any = None, **options: Any) -> int:
+def _product(*args: Any, out_val: Any, **options: Any) -> int | None:
     """Floating-point operations of the product of the last two tensors; a sparse one has what it stores."""
     left, right = [tensor for tensor in args if isinstance(tensor, Tensor)][-2:]
     if right.layout is torch.strided:
         return 2 * _stored(left).numel() * (right.shape[-1] if right.ndim > 1 else 1)
     if left.layout is torch.strided:
         return 2 * _stored(right).numel() * (left.numel() // left.shape[-1])
-    return 0  # two sparse ones: it depends on where the numbers stand, so `_Trace` names it
+    return None  # of two sparse ones: it depends on where the numbers stand
 
 
-def _formulas() -> dict[Any, Any]:
-    """Operation -> formula of its floating-point operations: torch's, and some that torch leaves out."""
-    aten, torchvision = torch.ops.aten, torch.ops.torchvision
-    _product._get_raw = True  # tells torch to give it tensors instead of shapes
-    names = ["mm", "addmm", "mv", "addmv", "dot", "vdot", "bmm", "baddbmm", "addbmm", "_sparse_addmm"]
-    more = {getattr(aten, name): _product for name in names}
-    more[aten.mkldnn_rnn_layer] = lambda x, *weights, out_shape, **options: (
-        2 * math.prod(x[:2]) * sum(map(math.prod, weights[:2]))
-    )
-    if hasattr(torchvision, "deform_conv2d"):  # once torchvision was imported
-        more[torchvision.deform_conv2d] = lambda x, weight, *rest, out_shape, **options: (
-            2 * math.prod(out_shape) * math.prod(weight[1:])
-        )
-    return FlopCounterMode(display=False, custom_mapping=more).flop_registry
+_product._get_raw = True  # tells torch to give it tensors; the others get shapes
+_PAIRS = ["mm", "addmm", "mv", "addmv", "dot", "vdot", "bmm", "baddbmm", "addbmm", "_sparse_addmm"]
+_MORE = {getattr(torch.ops.aten, name): _product for name in _PAIRS} | {
+    torch.ops.aten.mkldnn_rnn_layer: lambda x, w, v, *_, **__: 2 * prod(x[:2]) * (prod(w) + prod(v)),
+    torch.ops.torchvision.deform_conv2d: lambda x, w, *_, out_shape: 2 * prod(out_shape) * prod(w[1:]),
+}
+# Operation -> formula of its floating-point operations: torch's, and those that torch leaves out.
+_FORMULAS = FlopCounterMode(display=False, custom_mapping=_MORE).flop_registry
 
 
 class _CopyTo(TorchFunctionMode):
-    """While this is active, `copy.deepcopy` moves the tensors that it copies to a device."""
-
-    def __init__(self, device: str):
-        super().__init__()
-        self.device = device
+    """While this is active, `copy.deepcopy` moves the tensors that it copies to torch's default device."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if func not in (Tensor.__deepcopy__, Tensor.clone):  # parameters clone themselves
             return func(*args, **(kwargs or {}))
         if is_lazy(args[0]):  # torch cannot copy lazy buffers
-            return UninitializedBuffer(device=self.device, dtype=args[0].dtype)
-        twin = args[0].detach().to(self.device, copy=True)
-        if func is Tensor.__deepcopy__:
-            args[1][id(args[0])] = twin
-        return twin
+            return UninitializedBuffer(dtype=args[0].dtype)
+        twin = args[0].detach().to(torch.get_default_device(), copy=True)
+        return args[1].setdefault(id(args[0]), twin) if func is Tensor.__deepcopy__ else twin
 
 
 class _Trace(TorchDispatchMode):
     """Writes down, operation by operation, in which part it runs, what it uses and what its result sees.
 
     Attributes:
-        steps: of each operation the part it runs in, its multiply-adds, and its name if it cannot be counted.
-        used: id of a parameter -> the first step that uses it.
+        steps: costs of each operation, without its activation memory.
+        stages: part -> for each of its results, in order: the step that made it, its stride, what it sees.
+        unused: id -> parameter that no step has used.
         made: memory -> the last step that wrote it.
         saved: memory that autograd keeps -> the step that made it (0 for the input), the memory itself.
-        sees: part -> what its result sees.
-        maps: backbone -> for each map the step that made it, its key, what it sees; in order.
+        result: what the module returned.
     """
 
-    def __init__(self, module: nn.Module, parts: dict[str, str]):
+    def __init__(self, module: nn.Module, parts: Sequence[str]):
         super().__init__()
-        self.module, self.formulas, self.running, self.steps = module, _formulas(), ["elsewhere"], []
-        self.used, self.made, self.saved, self.sees, self.maps = {}, {}, {}, {}, {}
-        for name, dotted in parts.items():
-            part = module.get_submodule(dotted)
+        self.steps, self.running, self.stages, self.made, self.saved = [], ["elsewhere"], {}, {}, {}
+        self.unused = {id(parameter): parameter for parameter in module.parameters()}
+        for name in parts:
+            part = module.get_submodule(name)
+            name = name or ("backbone" if isinstance(part, Backbone) else type(part).__name__)
+            self.stages[name] = [(0, None, None)]
             part.register_forward_pre_hook(lambda *_, name=name: self.running.append(name), prepend=True)
             part.register_forward_hook(lambda part, _, result, name=name: self.leave(name, part, result))
         for part in module.modules():
@@ -293,15 +262,20 @@ class _Trace(TorchDispatchMode):
                 part.register_forward_pre_hook(lambda _, inputs: follow(inputs))
 
     def leave(self, name: str, part: nn.Module, result: Any) -> None:
+        stages = []
+        maps = result if isinstance(part, Backbone) and isinstance(result, dict) else {None: result}
+        for key, value in maps.items():
+            size, stride = seen(value) or (None, None)
+            made = max((self.made.get(_memory(tensor), 0) for tensor in tensors(value)), default=0)
+            stages.append((made, key if isinstance(key, int | float) else stride, size))
+        self.stages[name] = sorted(stages, key=lambda stage: stage[0])
         self.running.pop()
-        self.sees[name] = seen(result)
-        if isinstance(part, Backbone) and isinstance(result, dict):
-            maps = [(self.made.get(_memory(value), 0), key, seen(value)) for key, value in result.items()]
-            self.maps[name] = sorted(maps, key=lambda entry: entry[:2])
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs, formula = kwargs or {}, self.formulas.get(func._overloadpacket)
-        unknown = formula is None and _may_multiply(func)
+        kwargs, formula = kwargs or {}, _FORMULAS.get(func._overloadpacket)
+        space, name = func._schema.name.split("::")
+        known = space in ("aten", "prim", "torchvision") and not _PRODUCTS.search(name)
+        unknown = formula is None and not known
         if unknown:  # perhaps it consists of known ones
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -311,18 +285,16 @@ class _Trace(TorchDispatchMode):
         given = tensors(list(named.values()))
         sources = [(tuple(tensor.shape), tensor._sees) for tensor in given if hasattr(tensor, "_sees")]
         result = func(*args, **kwargs)
-        work = formula(*args, **kwargs, out_val=result) // 2 if formula else 0
-        unknown |= bool(formula) and sum(tensor.layout is not torch.strided for tensor in given) > 1
-        name = func._schema.name.replace("::", ".") if unknown else None
-        for tensor in given:
-            if isinstance(tensor, nn.Parameter):
-                self.used.setdefault(id(tensor), len(self.steps))
         for tensor in tensors(result):
             if sources and (sight := behind(func, named, sources, tuple(tensor.shape))):
                 tensor._sees = sight
             if not func.is_view:
                 self.made[_memory(tensor)] = len(self.steps)
-        self.steps.append((self.running[-1], work, name))
+        flops = formula(*args, **kwargs, out_val=result) if formula else None if unknown else 0
+        used = self.unused.keys() & {id(tensor) for tensor in given if not is_lazy(tensor)}
+        parameters = sum(self.unused.pop(key).numel() for key in used)
+        uncounted = (f"{space}.{name}",) if flops is None else ()
+        self.steps.append(Cost(self.running[-1], None, None, parameters, (flops or 0) // 2, 0, uncounted))
         return result
 
     def keep(self, tensor: Tensor) -> None:
@@ -349,69 +321,47 @@ def _expect_inputs(inputs: tuple) -> list[Tensor]:
     raise CostError("a forward pass needs an input: pass a batch after the module.")
 
 
-def _run(module: nn.Module, inputs: tuple, parts: dict[str, str], keep: bool, device: str = "meta") -> _Trace:
+def _run(module: nn.Module, inputs: tuple, parts: Sequence[str], keep: bool, device: str = "meta") -> _Trace:
     """Run a copy once, in eval mode: without numbers, or if that fails, as where they decide, on the CPU.
 
-    `parts` are name -> dotted name; `keep`, whether to find out what training keeps.
+    `keep`: find out what training keeps. Some modules only run without gradients.
     """
     abstract = any(tensor.is_meta for tensor in [*_expect_inputs(inputs), *module.parameters()])
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # its fused kernels cannot be counted
-    try:
-        with _CopyTo(device):
-            copied, arguments = copy.deepcopy((module, inputs))
-        trace = _Trace(copied.to(device).eval(), parts)
-        follow(arguments)
-        hooks = saved_tensors_hooks(trace.keep, lambda kept: kept)  # never unpacked: nobody calls backward
-        with torch.device(device), torch.set_grad_enabled(keep), hooks, trace:
-            trace.result = trace.module(*arguments)
-        trace.sees["elsewhere"] = seen(trace.result)
-        return trace
-    except Exception as error:
-        if abstract and "meta" in str(error).lower():
-            raise CostError(
-                f"this module needs numbers: build it and its input on the CPU. ({error})"
-            ) from error
-        if abstract or device == "cpu":
-            raise
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with torch.device(device), torch.set_grad_enabled(keep):
+        try:
+            with _CopyTo():
+                copied, arguments = copy.deepcopy((module, inputs))
+            trace = _Trace(copied.to(device).eval(), parts)
+            follow(arguments)
+            # What is kept is never unpacked: nobody calls backward.
+            with saved_tensors_hooks(trace.keep, lambda kept: kept), trace:
+                trace.result = copied(*arguments)
+            trace.leave("elsewhere", copied, trace.result)
+            for tensor in [*copied.parameters(), *copied.buffers()]:
+                trace.saved.pop(_memory(tensor), None)
+            return trace
+        except Exception as error:
+            if abstract and "meta" in str(error).lower():
+                message = f"this module needs numbers: build it and its input on the CPU. ({error})"
+                raise CostError(message) from error
+            if abstract or device == "cpu":
+                raise
     return _run(module, inputs, parts, keep, "cpu")
 
 
-def _rows(
-    module: nn.Module, inputs: tuple, parts: dict[str, str], by_stage: bool = False, keep: bool = True
-) -> list[Cost]:
-    """One row for each part and, `by_stage`, for each map of a backbone; see `ledger`."""
+def _rows(module: nn.Module, inputs: tuple, parts: Sequence[str], keep: bool = True) -> list[Cost]:
+    """One row for each part or, if it is a backbone, for each of its maps; see `ledger`."""
     trace = _run(module, inputs, parts, keep)
-    # (part, key of a map) -> parameters, multiply-adds, bytes, uncounted
-    rows: dict[tuple[str, Any], list] = {}
-
-    def row(step: int) -> list:
-        part = trace.steps[step][0] if trace.steps else "elsewhere"
-        maps = trace.maps.get(part) if by_stage else None
+    for number, storage in trace.saved.values():
+        kept = trace.steps[number].activation_bytes + storage.nbytes()
+        trace.steps[number] = trace.steps[number]._replace(activation_bytes=kept)
+    rows: dict[tuple, list[Cost]] = {}
+    # A part that computes nothing, or is not called, has a row too. Last among the parts is "elsewhere".
+    for number, step in enumerate([*trace.steps, *map(Cost, list(trace.stages)[:-1])]):
         # What runs after the last map (views of it, say) belongs to the last stage.
-        key = next((key for end, key, _ in maps if step <= end), maps[-1][1]) if maps else None
-        return rows.setdefault((part, key), [0, 0, 0, {}])
-
-    for step, (_, work, name) in enumerate(trace.steps):
-        row(step)[1] += work
-        row(step)[3].update({name: None} if name else {})
-    parameters = list(trace.module.parameters())
-    for parameter in parameters:
-        if id(parameter) in trace.used:
-            row(trace.used[id(parameter)])[0] += parameter.numel()
-    unused = sum(parameter.numel() for parameter in parameters if id(parameter) not in trace.used)
-    fixed = {_memory(tensor) for tensor in [*parameters, *trace.module.buffers()]}
-    for memory, (step, storage) in trace.saved.items():
-        row(step)[2] += 0 if memory in fixed else storage.nbytes()
-    for name in parts.keys() - {part for part, _ in rows}:  # it computes nothing, or is not called
-        rows[name, None] = [0, 0, 0, {}]
-
-    costs = []
-    for (part, key), (*figures, names) in rows.items():
-        fields = {key: field for _, key, field in trace.maps.get(part, [])}
-        size, stride = fields.get(key, trace.sees.get(part)) or (None, None)
-        stride = key if isinstance(key, int | float) else stride
-        costs.append(Cost(part, stride, size, *figures, tuple(names)))
-    return costs + [Cost("unused", None, None, unused, 0, 0)] * bool(unused)
+        stages = trace.stages[step.part]
+        _, stride, size = next((stage for stage in stages if number <= stage[0]), stages[-1])
+        rows.setdefault((step.part, stride, size), []).append(step)
+    costs = [total(steps, part)._replace(stride=s, receptive_field=f) for (part, s, f), steps in rows.items()]
+    unused = sum(parameter.numel() for parameter in trace.unused.values())
+    return costs + [Cost("unused", parameters=unused)] * bool(unused)

@@ -103,8 +103,11 @@ def behind(
 ) -> _Sees | None:
     """What the result of an operation sees; None for a new tensor that only has the form of another.
 
-    `named` are its arguments, `sources` shape and sight of those that saw something before it, `after` is the
-    shape of the result.
+    Args:
+        func: the operation.
+        named: its arguments.
+        sources: shape and sight of those that saw something before it.
+        after: shape of the result.
     """
     name = func._schema.name.removeprefix("aten::").removesuffix("_" if func._schema.is_mutable else "")
     if name.startswith("new_") or name.endswith("_like"):
@@ -160,20 +163,17 @@ def _moved(axis: _Axis, name: str, named: dict[str, Any], before: tuple, after: 
     if name == "transpose":
         swapped = [named["dim0"] % rank - rank, named["dim1"] % rank - rank]
         return axis._replace(dim=swapped[swapped[0] == axis.dim]) if axis.dim in swapped else axis
-    if _VIEWS.fullmatch(name) and before[axis.dim :] == after[axis.dim :]:
-        return axis
-    if _VIEWS.fullmatch(name):  # counted from the front?
+    if _VIEWS.fullmatch(name):  # is its place the same, counted from the back or from the front?
+        if before[axis.dim :] == after[axis.dim :]:
+            return axis
         return axis._replace(dim=place - len(after)) if before[: place + 1] == after[: place + 1] else None
     if _REDUCTIONS.fullmatch(name):
         dims = dims or ([-rank] if name == "select" else range(-rank, 0))
         behind = sum(dim > axis.dim for dim in dims) if len(after) < rank else 0
         return None if axis.dim in dims else axis._replace(dim=axis.dim + behind)
-    if (
-        "_pad" in name
-        or (_ALONG.fullmatch(name) and dims and axis.dim not in dims)
-        or ("normalized_shape" in named and -axis.dim > len(named["normalized_shape"]))
-        or ("batch_norm" in name and not named.get("training", name.endswith("with_update")))
-    ):
+    norm_apart = "normalized_shape" in named and -axis.dim > len(named["normalized_shape"])
+    running = "batch_norm" in name and not named.get("training", name.endswith("with_update"))
+    if "_pad" in name or norm_apart or running or (_ALONG.fullmatch(name) and dims and axis.dim not in dims):
         return axis
     # All else mixes positions. There may be as many as before.
     same = len(after) == rank and after[axis.dim] == before[axis.dim]

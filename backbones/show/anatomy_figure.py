@@ -80,8 +80,8 @@ def anatomy(model: nn.Module, name: str | None = None) -> Figure:
             _box(axis, x, y, 2.6, 2.2, f"concat\n{width} + {low_width}", STAYS)
             x += 3.1
             _arrow(axis, (x - 0.5, y), (x, y))
-            layers = "1 layer" if len(decoder.refine) == 1 else f"{len(decoder.refine)} layers"
-            text = f"{layers} of\n{_kind(decoder.refine)}\nto {_width(decoder.refine)} ch."
+            layers = f"{len(decoder.refine)} layer{'s' if len(decoder.refine) > 1 else ''} of"
+            text = f"{layers}\n{_kind(decoder.refine)}\nto {_width(decoder.refine)} ch."
             _box(axis, x, y, 2.6, 2.2, text, STAYS)
             ends = [left, left, x + 2.6, x + 2.6]
             axis.plot(ends, [y - 1.2, y - 1.4, y - 1.4, y - 1.2], color=INK, linewidth=1)
@@ -96,12 +96,10 @@ def anatomy(model: nn.Module, name: str | None = None) -> Figure:
         _box(axis, x, y, 2.3, 2.2, f"answer\nH×W×{classes}", "white")
 
         bottom = (-tall / 2 - 0.8 if decoder is None else y - 2.1) - 0.8
-        _box(axis, 0, bottom, 1, 0.6, "", SWAPPED)
-        axis.text(1.2, bottom, "is swapped", va="center")
-        _box(axis, 4.2, bottom, 1, 0.6, "", STAYS)
-        axis.text(5.4, bottom, "stays", va="center")
-        _box(axis, 7.4, bottom, 1, 0.6, "", STAYS, adapts=True)
-        axis.text(8.6, bottom, "stays, and adapts to the backbone's widths", va="center")
+        adapts = "stays, and adapts to the backbone's widths"
+        for left, colour, text in ((0, SWAPPED, "is swapped"), (4.2, STAYS, "stays"), (7.4, STAYS, adapts)):
+            _box(axis, left, bottom, 1, 0.6, "", colour, adapts=text == adapts)
+            axis.text(left + 1.2, bottom, text, va="center")
         (low_x, high_x), (low_y, high_y) = (-0.1, x + 2.4), (bottom - 0.4, tall / 2 + 2.2)
         axis.set(xlim=(low_x, high_x), ylim=(low_y, high_y))
         figure.set_size_inches(UNIT * (high_x - low_x), UNIT * (high_y - low_y))
@@ -135,18 +133,18 @@ def _box(
     axis: Axes, x: float, y: float, width: float, height: float, text: str, colour: str, adapts: bool = False
 ) -> None:
     """A box from x to the right, with y in its middle; one that adapts has a plug at its left."""
-    look = {"edgecolor": INK, "linewidth": 1.2}
+    look = {"boxstyle": "round,pad=0,rounding_size=0.15", "edgecolor": INK, "linewidth": 1.2}
     swapped = {"facecolor": SWAPPED, "hatch": "////"}  # so that grey print tells the two apart
-    corner, style = (x, y - height / 2), "round,pad=0,rounding_size=0.15"
+    corner, plug = (x, y - height / 2), 0.4 if adapts else 0
     fill = swapped if colour == SWAPPED else {"facecolor": colour}
-    axis.add_patch(FancyBboxPatch(corner, width, height, boxstyle=style, **fill, **look))
-    plug = 0.4 if adapts else 0
+    axis.add_patch(FancyBboxPatch(corner, width, height, **fill, **look))
     if adapts:
-        axis.add_patch(FancyBboxPatch(corner, plug, height, boxstyle=style, gid="adapts", **swapped, **look))
-    ink = "white" if colour == STAYS else "black"
-    label = axis.text(x + (width + plug) / 2, y, text, ha="center", va="center", color=ink)
-    if colour == SWAPPED:
-        label.set_bbox(LABEL | {"pad": 2})
+        axis.add_patch(FancyBboxPatch(corner, plug, height, gid="adapts", **swapped, **look))
+    label = {
+        "color": "white" if colour == STAYS else "black",
+        "bbox": LABEL | {"pad": 2} if colour == SWAPPED else None,
+    }
+    axis.text(x + (width + plug) / 2, y, text, ha="center", va="center", **label)
 
 
 def _arrow(axis: Axes, *points: tuple[float, float]) -> None:

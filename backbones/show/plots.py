@@ -105,12 +105,9 @@ def heat_map(axis: Axes, image: Tensor, heat: Tensor, title: str) -> None:
         image: (3, H, W), uint8 or float in [0, 1].
         heat: (h, w), any range: the highest is drawn brightest.
     """
-    grey = image.float().mean(0)
-    axis.imshow(grey, cmap="gray")
-    low, high = heat.min(), heat.max()
-    scaled = (heat - low) / (high - low).clamp(min=1e-8)
-    enlarged = F.interpolate(scaled[None, None], size=grey.shape, mode="nearest")[0, 0]
-    axis.imshow(enlarged, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+    axis.imshow(image.float().mean(0), cmap="gray")
+    enlarged = F.interpolate(heat.float()[None, None], size=image.shape[1:], mode="nearest")[0, 0]
+    axis.imshow(enlarged, cmap="inferno", alpha=0.55)
     axis.set_title(title)
     axis.axis("off")
 
@@ -156,11 +153,10 @@ def right_and_wrong(
         truth: (H, W), the same; pixels with 255 are unknown, and no answer is wrong there.
         names: of the labels; when given, each predicted class is named once.
     """
-    known = truth != 255
-    right, wrong = known & (predicted == truth) & (truth > 0), known & (predicted != truth)
+    right, wrong = (predicted == truth) & (truth > 0), predicted != truth
     blue, orange = (torch.tensor(to_rgb(colour))[:, None, None] for colour in (STAYS, SWAPPED))
-    _painted(axis, image, torch.where(wrong, orange, blue), right | wrong, title)
-    _name_areas(axis, predicted, names)
+    paint = torch.where(wrong, orange, blue)
+    _paint(axis, image, paint, (right | wrong) & (truth != 255), predicted, names, title)
 
 
 def class_areas(axis: Axes, image: Tensor, mask: Tensor, names: Sequence[str] = (), title: str = "") -> None:
@@ -171,18 +167,18 @@ def class_areas(axis: Axes, image: Tensor, mask: Tensor, names: Sequence[str] = 
         mask: (H, W), labels with 0 for background.
         names: of the labels; when given, each class is named once.
     """
-    _painted(axis, image, class_colours(mask), mask > 0, title)
-    _name_areas(axis, mask, names)
+    _paint(axis, image, class_colours(mask), mask > 0, mask, names, title)
 
 
-def _painted(axis: Axes, image: Tensor, paint: Tensor, where: Tensor, title: str) -> None:
-    """An image in light grey with paint (3, H, W) over some pixels (H, W), so that outlines shine through."""
+def _paint(
+    axis: Axes, image: Tensor, paint: Tensor, where: Tensor, mask: Tensor, names: Sequence[str], title: str
+) -> None:
+    """Paint (3, H, W) over pixels (H, W) of a light grey image, thin, so that outlines shine through.
+
+    Each class of the mask is named in its area, unless it is background, unknown or very small.
+    """
     grey = image.mean(0, keepdim=True).expand(3, -1, -1) * 0.7 + 0.3
     picture(axis, torch.where(where, 0.2 * grey + 0.8 * paint, grey), title)
-
-
-def _name_areas(axis: Axes, mask: Tensor, names: Sequence[str]) -> None:
-    """Write the name of each class into its area, unless it is background, unknown or very small."""
     for label in mask.unique().tolist() if names else ():
         positions = (mask == label).nonzero()  # (pixels, 2)
         if label in (0, 255) or len(positions) < 0.003 * mask.numel():
@@ -201,62 +197,46 @@ def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
     names = [name.split(",")[0] for name in answers]
     bars = axis.barh(names, list(answers.values()), color=STAYS)
     axis.bar_label(bars, fmt="%.2f", padding=3)
-    axis.set(xlim=(0, 1.15), xlabel="probability", title=title)
-    axis.set_xticks([0, 0.5, 1])
+    axis.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xlabel="probability", title=title)
     axis.invert_yaxis()
 
 
-def lines(
-    axis: Axes,
-    x: Sequence[float],
-    series: Mapping[str, Sequence[float]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    title: str,
-) -> None:
+def lines(axis: Axes, x: Sequence[float], series: Mapping[str, Sequence[float]], **texts: str) -> None:
     """Up to three curves, told apart by colour, by line style and by a label at the end of each.
 
     Args:
         x: the same for all curves.
         series: {label: values}, one value for each x.
+        texts: xlabel, ylabel and title.
     """
     looks = [(SWAPPED, "-", "o"), (STAYS, "--", "s"), (THIRD, ":", "^")]
     for values, (colour, style, marker) in zip(series.values(), looks, strict=False):
         axis.plot(x, values, linestyle=style, marker=marker, color=colour)
+    at = {"xytext": (8, 0), "textcoords": "offset points", "color": INK}
     for label, values in series.items():
         # Where another curve ends close above or below, the label gives way to the other side.
         gaps = [other[-1] - values[-1] for other in series.values() if other is not values]
         nearest = min(gaps, key=abs, default=float("inf"))
         crowded = abs(nearest) < 0.05 * (axis.get_ylim()[1] - axis.get_ylim()[0])
         side = ("top" if nearest > 0 else "bottom") if crowded else "center"
-        axis.annotate(
-            label, (x[-1], values[-1]), xytext=(8, 0), textcoords="offset points", va=side, color=INK
-        )
-    axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        axis.annotate(label, (x[-1], values[-1]), va=side, **at)
+    axis.set(**texts)
 
 
-def named_points(
-    axis: Axes,
-    series: Mapping[str, Mapping[str, tuple[float, float]]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    title: str,
-) -> None:
+def named_points(axis: Axes, series: Mapping[str, Mapping[str, tuple[float, float]]], **texts: str) -> None:
     """Up to three kinds of points, each with its name beside it; x is logarithmic (costs, usually).
 
     A name stands on that side of its point where it covers the fewest points and other names. Set limits of
     your own before, not after.
 
     Args:
-        series: {kind: {name: (x, y)}}; kinds are told apart by colour and shape, so say in the title or in
-            the names which is which.
+        series: {kind: {name: (x, y)}}; kinds are told apart by colour and shape, which the title explains.
+        texts: xlabel, ylabel and title.
     """
     looks = [(STAYS, "o"), (SWAPPED, "^"), (THIRD, "s")]
     for kind, (colour, shape) in zip(series.values(), looks, strict=False):
         axis.plot(*zip(*kind.values(), strict=True), shape, color=colour, markersize=7)
-    axis.set(xscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
+    axis.set(xscale="log", **texts)
     axis.margins(x=0.2, y=0.12)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
@@ -265,13 +245,10 @@ def named_points(
     points = {name: point for kind in series.values() for name, point in kind.items()}
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in axis.transData.transform(list(points.values()))]
     text = {"textcoords": "offset points", "fontsize": 9, "color": INK, "in_layout": False}
-    sides = [  # shift in points, horizontal and vertical alignment
-        ((7, 0), "left", "center"),
-        ((-7, 0), "right", "center"),
-        ((0, 6), "center", "bottom"),
-        ((0, -6), "center", "top"),
-    ]
+    right, left = ((7, 0), "left", "center"), ((-7, 0), "right", "center")  # shift, ha, va
+    above, below = ((0, 6), "center", "bottom"), ((0, -6), "center", "top")
     for name, point in points.items():
+        sides = (right, left, above, below)
         labels = [axis.annotate(name, point, at, ha=ha, va=va, **text) for at, ha, va in sides]
         best = min(labels, key=lambda label: label.get_window_extent().count_overlaps(taken))
         taken.append(best.get_window_extent())

@@ -5,8 +5,10 @@ import pickle
 import re
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 import backbones
 from backbones import (
@@ -248,6 +250,24 @@ def test_a_copied_network_trains_under_lightning_and_leaves_the_first_alone():
     assert all(torch.equal(first.state_dict()[key], value) for key, value in before.items())
     changed = task.network.state_dict()
     assert any(not torch.equal(changed[key], value) for key, value in before.items())
+
+
+def test_features_come_through_lightning_s_predict():
+    class Extract(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.backbone = create_backbone("test_resnet")
+
+        def predict_step(self, batch, index):
+            return self.backbone(batch)
+
+    images, task = torch.rand(3, 3, 32, 32), Extract()
+    trainer = pl.Trainer(logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    (predicted,) = trainer.predict(task, DataLoader(images, batch_size=3))
+    with torch.no_grad():
+        expected = task.eval().backbone(images)
+    assert predicted.keys() == expected.keys()
+    assert all(torch.equal(predicted[stride], expected[stride]) for stride in expected)
 
 
 def test_batch_norm_that_sees_one_number_is_explained_in_any_network():

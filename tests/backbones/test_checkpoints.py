@@ -1,6 +1,5 @@
 """The finished models: whole, small, as good as they say, and made by a command that works."""
 
-import hashlib
 import os
 import shutil
 import tomllib
@@ -19,7 +18,6 @@ from backbones.heads import ClassificationHead, Detector, SegmentationHead
 from backbones.tasks import Detection, MultiLabelClassification, Segmentation, Task, evaluate
 from backbones.weights import (
     CHECKPOINTS,
-    CHECKSUMS,
     TRAINED,
     WeightsDamagedError,
     WeightsMismatchError,
@@ -68,13 +66,7 @@ def networks() -> dict[str, nn.Module]:
 def test_each_model_has_a_recipe_and_each_file_a_model():
     assert list(train.RECIPES) == list(TRAINED)
     needed = {file for files in TRAINED.values() for file in files}
-    assert {path.name for path in CHECKPOINTS.iterdir()} == needed | {CHECKSUMS}
-
-
-def test_the_checksums_are_those_of_the_files():
-    for line in (CHECKPOINTS / CHECKSUMS).read_text().splitlines():
-        sha256, file = line.split("  ")
-        assert hashlib.sha256((CHECKPOINTS / file).read_bytes()).hexdigest() == sha256, file
+    assert {path.name for path in CHECKPOINTS.iterdir()} == needed
 
 
 def test_three_models_that_share_a_backbone_take_ten_megabytes_at_most():
@@ -184,17 +176,11 @@ def test_an_unknown_name_lists_the_known_ones():
 
 @pytest.mark.parametrize("file", TRAINED[SMALL_HEAD])
 @pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:100], lambda b: b"", lambda b: b[::-1]])
-def test_a_damaged_file_is_not_read_and_the_error_says_how_to_get_it_back(folder, monkeypatch, file, damage):
+def test_a_damaged_file_is_refused_and_the_error_says_how_to_get_it_back(folder, file, damage):
     (folder / file).write_bytes(damage((folder / file).read_bytes()))
-    read = safetensors.torch.load_file
-
-    def load(path):
-        assert path.name != file, "read in spite of a wrong checksum"
-        return read(path)
-
-    monkeypatch.setattr(safetensors.torch, "load_file", load)
     said = complaint(WeightsDamagedError)
-    assert said.startswith(f"{file} is not the file it should be: its sha256 starts with ")
+    assert said.startswith(f"{file} could not be read as weights (")
+    assert "it may be cut short" in said
     assert f"train the model with 'python -m authoring.train {SMALL_HEAD}'" in said
 
 
@@ -204,16 +190,6 @@ def test_a_missing_file_is_named(folder, file):
     said = complaint(WeightsMissingError)
     assert said.startswith(f"{file} is not there, which the finished model '{SMALL_HEAD}' needs. Install the")
     assert f"'python -m authoring.train {SMALL_HEAD}'" in said
-
-
-@pytest.mark.parametrize("lines", [None, ""], ids=["no list", "empty list"])
-def test_a_file_without_a_checksum_is_not_read(folder, lines):
-    if lines is None:
-        (folder / CHECKSUMS).unlink()
-    else:
-        (folder / CHECKSUMS).write_text(lines)
-    said = complaint(WeightsMissingError)
-    assert said.startswith(f"{CHECKSUMS} says nothing about {TRAINED[SMALL_HEAD][-1]}. Install the course")
 
 
 def test_a_head_of_another_backbone_is_refused(folder):

@@ -197,6 +197,8 @@ def mix(x: Tensor) -> Tensor:
     [
         (mix, "backbones_test.mix"),
         (torch.linalg.inv, "aten.linalg_inv_ex"),
+        (torch.linalg.svdvals, "aten._linalg_svd"),
+        (lambda x: torch.addr(x, x[0], x[1]), "aten.addr"),
         (lambda x: torch.fft.fft(x).real, "aten._fft_r2c"),
         (lambda x: torch.cdist(x, x), "aten._cdist_forward"),
         (lambda x: F.bilinear(x, x, x.new_zeros(2, 4, 4)), "aten._trilinear"),
@@ -228,7 +230,11 @@ def test_what_has_no_products_is_not_named():
         x = F.interpolate(F.pad(x, (1, 1, 1, 1), mode="reflect"), scale_factor=2, mode="bicubic")
         x = F.grid_sample(F.adaptive_max_pool2d(x, 4), x.new_zeros(1, 4, 4, 2), align_corners=False)
         top, where = x.flatten(1).sort()
-        return top.gather(1, where).cumsum(1).topk(3), F.unfold(x, 2), F.glu(x), F.pixel_shuffle(x, 2)
+        much = (
+            F.interpolate(F.normalize(x), 6, mode="bilinear").rot90(1, (2, 3)),
+            F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2),
+        )
+        return top.gather(1, where).cumsum(1).topk(3), F.unfold(x, 2), F.glu(x), F.mse_loss(x, x), much
 
     work = multiply_adds(Apply(much, norm=nn.GroupNorm(2, 4)), torch.zeros(1, 4, 8, 8))
     assert (work, work.uncounted) == (0, ())
@@ -353,6 +359,15 @@ def test_a_lazy_module_is_measured_and_stays_lazy():
 def test_wherever_a_module_keeps_its_tensors_or_makes_new_ones(module):
     assert multiply_adds(module, torch.rand(2, 3)) == 2 * 3 * 4
     assert measure(module, torch.rand(2, 3)).multiply_adds == 2 * 3 * 4
+
+
+def test_a_module_that_only_runs_without_gradients():
+    first, second = nn.Linear(3, 4), nn.Linear(4, 5)
+    module = Apply(
+        lambda own, x: own.second(torch.inference_mode()(own.first)(x)), first=first, second=second
+    )
+    assert multiply_adds(module, torch.rand(2, 3)) == 2 * (3 * 4 + 4 * 5)
+    assert cost.receptive_field(module, torch.rand(1, 2, 3)).size == 1
 
 
 def test_hooks_work_on_the_copy_and_stay():
@@ -520,6 +535,11 @@ def test_a_shared_part_counts_its_parameters_once_and_its_work_every_time():
     assert (row.parameters, row.multiply_adds) == (16, 32)
 
 
+def test_a_parameter_that_meets_itself_counts_once():
+    module = Apply(lambda own, x: x @ (own.matrix @ own.matrix), matrix=nn.Parameter(torch.rand(4, 4)))
+    assert [row[3:5] for row in ledger(module, torch.rand(1, 4))] == [(16, 64 + 16)]
+
+
 def test_a_backbone_without_feature_maps_is_one_row():
     class Sequence(Backbone):
         def __init__(self):
@@ -554,6 +574,7 @@ def test_nothing_to_do_costs_nothing():
     row = measure(nn.Identity(), torch.rand(1, 3, 8, 8))
     assert row[3:6] == (0, 0, 0)
     assert (row.stride, row.receptive_field) == (1, 1)
+    assert multiply_adds(nn.Identity(), torch.rand(1, 3, 8, 8)) == 0
 
 
 def test_the_table_has_a_line_a_row_and_the_total():

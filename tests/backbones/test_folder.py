@@ -7,36 +7,21 @@ import hashlib
 import json
 import re
 import shutil
-import tarfile
-import threading
-import urllib.request
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import ExifTags, Image
-from torch import nn
 
 from backbones import DeepLabV3Plus, Network, create_backbone
 from backbones.data import DataFolderError, Folder, OxfordIIITPet, PennFudanPed
 from backbones.data.folder import UNLABELED
 from backbones.heads import ClassificationHead, Detector
-from backbones.tasks import (
-    IGNORE,
-    Classification,
-    Detection,
-    MultiLabelClassification,
-    Segmentation,
-    evaluate,
-    fit,
-)
+from backbones.tasks import Classification, Detection, MultiLabelClassification, Segmentation, evaluate, fit
 
-pytestmark = pytest.mark.slow  # most of them train
+pytestmark = pytest.mark.slow  # some of them train
 
 
 def noise(height: int, width: int, seed: int) -> np.ndarray:
@@ -58,17 +43,19 @@ def with_masks(folder: Path, count: int = 10) -> Path:
     return folder
 
 
-def with_boxes(folder: Path, count: int = 10) -> Path:
+def with_boxes(folder: Path) -> Path:
     """Pictures a0 to a9, 60x40, each with a cat and a dog, but a9 with neither."""
     coco = {
         "categories": [{"id": 90, "name": "dog"}, {"id": 7, "name": "cat"}],
-        "images": [{"id": 100 + n, "file_name": f"images/a{n}.jpg"} for n in range(count)],
-        "annotations": [],
+        "images": [{"id": 100 + n, "file_name": f"images/a{n}.jpg"} for n in range(10)],
+        "annotations": [
+            {"image_id": 100 + number, "category_id": category, "bbox": box}
+            for number in range(9)
+            for category, box in ((90, [20, 10, 40.5, 20]), (7, [4, -0.5, 2, 6.5]))
+        ],
     }
-    for number in range(count):
+    for number in range(10):
         save(noise(40, 60, number), folder / f"images/a{number}.jpg")
-        for category, box in ((90, [20, 10, 40.5, 20]), (7, [4, -0.5, 2, 6.5])) if number < 9 else ():
-            coco["annotations"].append({"image_id": 100 + number, "category_id": category, "bbox": box})
     (folder / "annotations.json").write_text(json.dumps(coco))
     return folder
 
@@ -78,32 +65,30 @@ BREEDS = {"Abyssinian": 1, "american_bulldog": 2, "beagle": 5}
 
 @pytest.fixture
 def pets(tmp_path) -> Path:
-    """40x60 pictures, 12 Abyssinians, 7 bulldogs and 4 beagles to train, one of each to test."""
+    """60x40 pictures, 12 Abyssinians, 7 bulldogs and 4 beagles to train, one of each to test."""
     folder = tmp_path / "oxford-iiit-pet"
-    counts = dict(zip(BREEDS, (12, 7, 4), strict=True))
-    for offset, (part, breeds) in enumerate({"trainval": counts, "test": dict.fromkeys(BREEDS, 1)}.items()):
+    trimap = np.full((40, 60), 2, dtype=np.uint8)
+    trimap[10:30, 20:50], trimap[12:28, 22:48] = 3, 1
+    for part, first, counts in (("trainval", 1, (12, 7, 4)), ("test", 101, (1, 1, 1))):
         lines = []
-        for breed, count in breeds.items():
-            for number in range(100 * offset + 1, 100 * offset + count + 1):
-                trimap = np.full((40, 60), 2, dtype=np.uint8)
-                trimap[10:30, 20:50] = 3
-                trimap[12:28, 22:48] = 1
+        for (breed, label), count in zip(BREEDS.items(), counts, strict=True):
+            for number in range(first, first + count):
                 save(noise(40, 60, number), folder / f"images/{breed}_{number}.jpg")
                 save(trimap, folder / f"annotations/trimaps/{breed}_{number}.png")
-                lines.append(f"{breed}_{number} {BREEDS[breed]} 1 1")
-        (folder / f"annotations/{part}.txt").write_text("\n".join(lines) + "\n")
+                lines.append(f"{breed}_{number} {label} 1 1\n")
+        (folder / f"annotations/{part}.txt").write_text("".join(lines))
     return folder
 
 
 @pytest.fixture
 def people(tmp_path) -> Path:
-    """80x64 pictures of two people: eight from Fudan, five from Penn."""
+    """64x80 pictures of two people: eight from Fudan, five from Penn."""
     folder = tmp_path / "PennFudanPed"
+    mask = np.zeros((80, 64), dtype=np.uint8)
+    mask[10:50, 8:24] = 1
+    mask[20:70, 16:40] = 3  # in front of the other; numbers need not be without gaps
     for campus, count in (("FudanPed", 8), ("PennPed", 5)):
         for number in range(1, count + 1):
-            mask = np.zeros((80, 64), dtype=np.uint8)
-            mask[10:50, 8:24] = 1
-            mask[20:70, 16:40] = 3  # in front of the other; numbers need not be without gaps
             save(noise(80, 64, number), folder / f"PNGImages/{campus}{number:05}.png")
             save(mask, folder / f"PedMasks/{campus}{number:05}_mask.png")
     return folder
@@ -126,6 +111,35 @@ def scene(data, name: str):
     return data.read(example)
 
 
+def edit(change):
+    """Change annotations.json by a function of what it contains."""
+
+    def rewrite(folder: Path) -> None:
+        coco = json.loads((folder / "annotations.json").read_text())
+        change(coco)
+        (folder / "annotations.json").write_text(json.dumps(coco))
+
+    return rewrite
+
+
+def refused(kind: type, folder: Path, *sentences: str, **options) -> None:
+    """setup() names just these files, in this order, each with a pattern for what is wrong."""
+    with pytest.raises(DataFolderError) as caught:
+        ready(kind, folder, **options)
+    start, *lines = str(caught.value).replace(f"{folder}/", "").split("\n")
+    assert start == f"{kind.__name__} cannot use {str(folder)!r}:"
+    assert len(lines) == len(sentences), lines
+    for sentence, line in zip(sentences, lines, strict=True):
+        assert re.match(sentence, line)
+
+
+def absent(kind: type, folder: Path, why: str, **options) -> None:
+    """setup() says why the set is not there and what to do, with a network and without."""
+    advice = ".* download=True fetches it.* without one, use Scenes"
+    with pytest.raises(DataFolderError, match=f"holds no {kind.__name__}, and none was .*{why}{advice}"):
+        ready(kind, folder, **options)
+
+
 # ---- Your own pictures ---------------------------------------------------------------------------
 
 
@@ -136,24 +150,16 @@ def test_masks_keep_their_labels_and_what_is_filled_up_does_not_count(tmp_path):
     expected = torch.zeros(30, 30, dtype=torch.int64)
     expected[5:10, 5:10], expected[15:17], expected[17:18], expected[20:] = 1, 2, UNLABELED, UNLABELED
     assert torch.equal(item.mask, expected)
-    assert UNLABELED == IGNORE
     assert (item.image.shape, item.image.dtype) == ((3, 30, 30), torch.float32)
     assert not item.image[:, 20:].any()
     assert item.image[:, :20].min() >= 0
     assert 0.3 < item.image[:, :20].mean() < 0.7
-    assert item.presence.tolist() == [1, 1]
-    assert item.boxes is None
-    assert (data.mask_names, data.class_names) == (
-        ("background", "class 1", "class 2"),
-        ("class 1", "class 2"),
-    )
+    assert (item.presence.tolist(), item.boxes) == ([1, 1], None)
+    assert data.mask_names == ("background", "class 1", "class 2")
+    assert data.class_names == ("class 1", "class 2")
     batch = next(iter(data.train_dataloader()))
-    assert batch._fields == ("image", "presence", "mask")
-    assert (batch.image.shape, batch.presence.shape, batch.mask.shape) == (
-        (4, 3, 30, 30),
-        (4, 2),
-        (4, 30, 30),
-    )
+    assert (batch.image.shape, batch.presence.shape) == ((4, 3, 30, 30), (4, 2))
+    assert (batch.mask.shape, batch.targets) == ((4, 30, 30), None)
 
 
 def test_boxes_are_scaled_and_categories_numbered_in_the_order_of_their_ids(tmp_path):
@@ -163,12 +169,11 @@ def test_boxes_are_scaled_and_categories_numbered_in_the_order_of_their_ids(tmp_
     # Each box reaches half a pixel beyond the picture, as rounding makes them, and is cut there.
     assert item.boxes.tolist() == [[10, 5, 30, 15], [2, 0, 3, 3]]
     assert item.boxes.dtype == torch.float32
-    assert item.labels.tolist() == [2, 1]
-    assert item.presence.tolist() == [1, 1]
+    assert (item.labels.tolist(), item.presence.tolist()) == ([2, 1], [1, 1])
     empty = scene(data, "a9")
     assert (empty.boxes.shape, empty.labels.dtype, empty.presence.tolist()) == ((0, 4), torch.int64, [0, 0])
     batch = next(iter(data.train_dataloader()))
-    assert batch._fields == ("image", "presence", "targets")
+    assert batch.mask is None
     assert sorted(len(target["boxes"]) for target in batch.targets) in ([0, 2], [2, 2])
 
 
@@ -176,7 +181,7 @@ def test_high_pictures_are_filled_up_at_the_right(tmp_path):
     """41x60 to 20x30, where 20.5 is rounded: boxes are scaled as the picture is, in each direction."""
     with_boxes(tmp_path)
     save(noise(60, 41, 0), tmp_path / "images/a0.jpg")
-    edit(lambda coco: coco["annotations"].__delitem__(slice(0, 1)))(tmp_path)
+    edit(lambda coco: coco["annotations"].pop(0))(tmp_path)
     item = scene(ready(Folder, tmp_path, image_size=30), "a0")
     torch.testing.assert_close(item.boxes, torch.tensor([[4 * 20 / 41, 0, 6 * 20 / 41, 3]]))
     assert not item.image[:, :, 20:].any()
@@ -188,38 +193,26 @@ def test_crowds_are_left_out_and_masks_and_boxes_go_together(tmp_path):
     edit(lambda coco: [note.update(iscrowd=1) for note in coco["annotations"][::2]])(tmp_path)
     data = ready(Folder, tmp_path)
     item = scene(data, "a0")
-    assert item.labels.tolist() == [1]
-    assert item.presence.tolist() == [1, 0]
+    assert (item.labels.tolist(), item.presence.tolist()) == ([1], [1, 0])
     assert item.mask.unique().tolist() == [0, 1, 2, UNLABELED]
-    assert next(iter(data.train_dataloader()))._fields == ("image", "presence", "targets", "mask")
+    batch = next(iter(data.train_dataloader()))
+    assert (len(batch.targets), len(batch.mask)) == (7, 7)
 
 
-UPRIGHT = {  # EXIF orientation: how a camera that is held so stores an upright picture
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright),
-    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
-    8: lambda upright: np.rot90(upright, -1),
-}
-
-
-@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("orientation", [2, 3, 6])
 def test_photographs_are_turned_upright(tmp_path, orientation):
     with_masks(tmp_path)
     upright = noise(40, 60, 5)
+    stored = {2: np.fliplr(upright), 3: np.rot90(upright, 2), 6: np.rot90(upright)}[orientation]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     (tmp_path / "images/a3.jpg").unlink()
-    stored = Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](upright)))
-    stored.save(tmp_path / "images/a3.png", exif=exif)
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "images/a3.png", exif=exif)
     item = scene(ready(Folder, tmp_path, image_size=60), "a3")
     assert np.array_equal((item.image * 255).round().movedim(0, -1)[:40].numpy(), upright)
-    if orientation >= 5:  # a mask that was drawn on the picture as it is stored
+    if orientation == 6:  # a mask that was drawn on the picture as it is stored
         save(np.zeros((60, 40), np.uint8), tmp_path / "masks/a3.png")
-        refused(Folder, tmp_path, r"masks/a3\.png has 40x60 pixels, but its picture 60x40 pixels upright")
+        refused(Folder, tmp_path, r"masks/a3\.png has 40x60 pixels, but its picture, upright, 60x40")
 
 
 GRAY = np.arange(0, 240, 4, dtype=np.uint8) * np.ones((40, 1), np.uint8)
@@ -228,15 +221,12 @@ GRAY = np.arange(0, 240, 4, dtype=np.uint8) * np.ones((40, 1), np.uint8)
 @pytest.mark.parametrize(
     ("picture", "name"),
     [
-        (Image.fromarray(GRAY), "a3.png"),
-        (Image.fromarray(GRAY).convert("LA"), "a3.png"),
+        (Image.fromarray(GRAY), "a3.bmp"),
         (Image.fromarray(GRAY).convert("RGBA"), "a3.PNG"),
         (Image.fromarray(GRAY).convert("P"), "a3.gif"),
         (Image.fromarray(GRAY).convert("RGB").convert("CMYK"), "a3.tiff"),
         (Image.fromarray(GRAY.astype(np.uint16) * 257), "a3.png"),
-        (Image.fromarray(GRAY.astype(np.uint16) * 257), "a3.tif"),
         (Image.fromarray(GRAY.astype(np.int32) * 257), "a3.tif"),
-        (Image.fromarray(GRAY), "a3.bmp"),
     ],
     ids=lambda value: getattr(value, "mode", value),
 )
@@ -264,12 +254,11 @@ def test_palette_and_one_bit_masks_keep_their_numbers(tmp_path):
 
 
 def test_images_are_normalized_before_they_are_filled_up(tmp_path):
-    plain = scene(ready(Folder, with_masks(tmp_path), image_size=30), "a3").image
+    plain = scene(ready(Folder, with_masks(tmp_path), image_size=30), "a3").image[:, :20]
     mean, std = (0.1, 0.2, 0.3), (0.5, 1.0, 2.0)
     normal = scene(ready(Folder, tmp_path, image_size=30, mean=mean, std=std), "a3").image
-    for channel in range(3):
-        expected = (plain[channel, :20] - mean[channel]) / std[channel]
-        torch.testing.assert_close(normal[channel, :20], expected)
+    expected = (plain - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(normal[:, :20], expected)
     assert not normal[:, 20:].any()
 
 
@@ -280,10 +269,7 @@ def test_the_division_is_always_the_same_and_folders_overrule_it(tmp_path):
     assert parts(ready(Folder, with_boxes(tmp_path / "two"), image_size=20)) == first
     for number, part in enumerate(("train", "val", "test"), 1):
         with_masks(tmp_path / "three" / part, count=number)
-    (tmp_path / "three/classes.txt").write_text("nothing\nsquare\nbar\n\n", encoding="utf-8-sig")
-    data = ready(Folder, tmp_path / "three")
-    assert parts(data) == [["a0"], ["a0", "a1"], ["a0", "a1", "a2"]]
-    assert data.mask_names == ("nothing", "square", "bar")
+    assert parts(ready(Folder, tmp_path / "three")) == [["a0"], ["a0", "a1"], ["a0", "a1", "a2"]]
 
 
 def test_what_systems_hide_in_folders_is_ignored(tmp_path, people):
@@ -298,13 +284,14 @@ def test_what_systems_hide_in_folders_is_ignored(tmp_path, people):
 
 def test_lightning_reads_a_folder_once_and_a_learner_as_often_as_wanted(tmp_path):
     data = Folder(with_masks(tmp_path))
-    for name in ("train", "mask_names"):
-        with pytest.raises(AttributeError, match=rf"Folder has no \.{name} yet: call setup\(\) first"):
-            getattr(data, name)
+    with pytest.raises(AttributeError, match=r"Folder has no \.mask_names yet: call setup\(\) first"):
+        data.mask_names  # noqa: B018
     data.setup("fit")
     (tmp_path / "images/a0.jpg").unlink()
     data.setup("test")
-    with pytest.raises(DataFolderError, match=r"masks/a0\.png has no picture"):
+    with pytest.raises(DataFolderError, match=r"images/a0\.jpg is missing: add it"):
+        scene(data, "a0")
+    with pytest.raises(DataFolderError, match=r"masks/a0\.png has no picture of the same name: add it"):
         data.setup()
     (tmp_path / "masks/a0.png").unlink()
     data.setup()
@@ -332,13 +319,9 @@ def test_own_pictures_train_every_task_that_they_have_answers_for(tmp_path):
     check_training(segment, masks, "miou")
     check_training(detect, boxes, "map50")
     check_training(tag, boxes, "f1")
-    with pytest.raises(
-        TypeError, match=r"needs batches \(images, targets\), these have: image, presence, mask"
-    ):
+    with pytest.raises(TypeError, match=r"\(images, targets\), these have: image, presence, mask$"):
         fit(detect, masks, epochs=1)
-    with pytest.raises(
-        TypeError, match=r"needs batches \(images, mask\), these have: image, presence, targets"
-    ):
+    with pytest.raises(TypeError, match=r"\(images, mask\), these have: image, presence, targets$"):
         fit(segment, boxes, epochs=1)
 
 
@@ -350,69 +333,15 @@ def test_known_sets_train_their_tasks(people, pets):
     check_training(detect, PennFudanPed(people, image_size=64, batch_size=3), "map50")
 
 
-class Answers(nn.Module):
-    """Gives what it was told, whatever the image."""
-
-    def __init__(self, answers: list) -> None:
-        super().__init__()
-        self.backbone, self.answers = nn.Identity(), answers
-
-    def forward(self, images):
-        return self.answers[: len(images)]
-
-
-def test_the_right_answer_is_perfect(tmp_path, people, pets):
-    for data in (
-        ready(PennFudanPed, people, image_size=64, batch_size=9),
-        ready(Folder, with_boxes(tmp_path / "boxes"), image_size=30, batch_size=9),
-    ):
-        targets = next(iter(data.test_dataloader())).targets
-        truth = [dict(target, scores=torch.ones(len(target["labels"]))) for target in targets]
-        assert evaluate(Detection(Answers(truth)), data)["test_map"] == pytest.approx(1)
-    for data in (
-        ready(OxfordIIITPet, pets, image_size=30, batch_size=9),
-        ready(Folder, with_masks(tmp_path / "masks"), image_size=30, batch_size=9),
-    ):
-        masks = next(iter(data.test_dataloader())).mask
-        logits = nn.functional.one_hot(masks.where(masks != UNLABELED, 1), 3).movedim(-1, 1) * 20.0
-        assert evaluate(Segmentation(Answers(logits), num_classes=3), data)["test_miou"] == 1
-
-
 # ---- What can be wrong with your own pictures -------------------------------------------------------
 
 
-def refused(kind: type, folder: Path, *sentences: str, **options) -> None:
-    """setup() names just these files, in this order, each with a pattern for what is wrong."""
-    with pytest.raises(DataFolderError) as caught:
-        ready(kind, folder, **options)
-    start, lines = f"{kind.__name__} cannot use {str(folder)!r}: ", str(caught.value).split("\n")
-    assert lines[0].startswith(start)
-    lines[0] = lines[0].removeprefix(start)
-    assert [bool(re.match(*pair)) for pair in zip(sentences, lines, strict=True)] == [True] * len(lines), (
-        lines
-    )
-    if kind is not Folder:
-        assert re.search(HELP.format(kind=kind.__name__, page=re.escape(kind.page)), lines[-1])
-
-
-HELP = (
-    r"\. With a network, {kind}\(download=True\) fetches \d+ MB .* by hand, .*{page}.* "
-    r"Without a network, backbones\.data\.Scenes serves the same tasks, and Photos"
-)
-
-
 def drop(path: str):
-    return lambda folder: (
-        (folder / path).unlink() if (folder / path).is_file() else shutil.rmtree(folder / path)
-    )
+    def remove(folder: Path) -> None:
+        target = folder / path
+        target.unlink() if target.is_file() else shutil.rmtree(target)
 
-
-def copy(path: str, target: str):
-    return lambda folder: shutil.copy(folder / path, folder / target)
-
-
-def write(path: str, text: str):
-    return lambda folder: (folder / path).write_text(text)
+    return remove
 
 
 def cut(path: str, share: float = 0.5):
@@ -423,62 +352,25 @@ def cut(path: str, share: float = 0.5):
     return shorten
 
 
-def draw(path: str, values: np.ndarray):
-    return lambda folder: save(np.asarray(values, dtype=np.uint8), folder / path)
-
-
-def edit(change):
-    """Change annotations.json by a function of what it contains."""
-
-    def rewrite(folder: Path) -> None:
-        coco = json.loads((folder / "annotations.json").read_text())
-        change(coco)
-        (folder / "annotations.json").write_text(json.dumps(coco))
-
-    return rewrite
-
-
-def box(*values: float):
-    """The first box of a0 becomes this one."""
-    return edit(lambda coco: coco["annotations"][0].update(bbox=values))
-
-
-def swap(folder: Path, ending: str) -> None:
-    """a3 becomes a picture of another format, without its last tenth."""
-    Image.open(folder / "images/a3.jpg").save(folder / f"images/a3.{ending}")
-    (folder / "images/a3.jpg").unlink()
-    cut(f"images/a3.{ending}", 0.9)(folder)
-
-
-BLANK = np.zeros((40, 60))
-
-
 @pytest.mark.parametrize(
     ("damage", "sentences"),
     [
-        (drop("."), ["images is missing", "masks is missing, and so is annotations.json"]),
-        (drop("masks"), ["masks is missing, and so is annotations.json"]),
-        (drop("images/a3.jpg"), [r"masks/a3\.png has no picture of the same name"]),
-        (drop("masks/a3.png"), [r"images/a3\.jpg has no mask of the same name"]),
-        (copy("images/a3.jpg", "images/a3.png"), [r"images/a3\.png and a3\.jpg have one name"]),
-        (copy("images/a3.jpg", "images/a3.heic"), [r"images/a3\.heic has another format: save it as \.jpg"]),
-        (copy("masks/a3.png", "masks/a3.jpg"), [r"masks/a3\.jpg has another format: save it as \.png"]),
-        (write("images/a3.jpg", ""), [r"images/a3\.jpg is cut short or no picture \(UnidentifiedImageError"]),
+        (drop("."), ["images is missing or empty", "masks is missing, and so is annotations.json"]),
+        (drop("images/a3.jpg"), [r"masks/a3\.png has no picture of the same name: add it"]),
+        (drop("masks/a3.png"), [r"masks/a3\.png is missing: add it"]),
+        (lambda folder: save(noise(3, 3, 0), folder / "images/a3.png"),
+         [r"images/a3\.png and a3\.jpg have one name", r"masks/a3\.png has 60x40 pixels, .* 3x3"]),
+        (cut("images/a3.jpg", 0), [r"images/a3\.jpg is cut short or no picture \(Unidentified.* save it"]),
         (cut("images/a3.jpg"), [r"images/a3\.jpg is cut short or no picture \(OSError"]),
         (cut("images/a3.jpg", 0.99), [r"images/a3\.jpg is cut short"]),
-        *((lambda folder, ending=ending: swap(folder, ending), [rf"images/a3\.{ending} is cut short"])
-          for ending in ("png", "bmp", "tif", "webp")),
         (cut("masks/a3.png"), [r"masks/a3\.png is cut short"]),
-        (draw("masks/a3.png", np.zeros((60, 40))), [r"masks/a3\.png has 40x60 pixels, but its picture 60"]),
-        (draw("masks/a3.png", np.zeros((40, 60, 3))), [r"masks/a3\.png is RGB, but a mask has one number"]),
-        (draw("masks/a3.png", BLANK + 4), ["no mask contains 3, but one 4: number the classes"]),
-        (write("classes.txt", "nothing\nsquare\n"), [r"masks/a\d\.png contains 2, expected 0 to 1"] * 10),
+        (lambda folder: save(GRAY.T, folder / "masks/a3.png"), [r"masks/a3\.png has 40x60 pixels, .* 60x40"]),
+        (lambda folder: Image.fromarray(GRAY).save(folder / "masks/a3.png", "JPEG"),
+         [r"masks/a3\.png is JPEG, L, no mask"]),
         (lambda folder: shutil.move(folder / "images", folder / "val/images"), [
-            "train/images is missing", "train/masks is missing, and so is annotations.json",
-            "val/masks is missing, and so is", "test/images is missing", "test/masks is missing, and so is",
+            "test/images is missing", "test/masks is missing, and so is annotations.json",
+            "train/images is missing", "train/masks is missing", "val/masks is missing",
         ]),
-        (draw("images/a3.png", noise(3, 3, 0)), [r"images/a3\.png and a3\.jpg have one name"]),
-        (lambda folder: [cut(f"images/a{n}.jpg")(folder) for n in (1, 2)], ["images/a1", "images/a2"]),
     ],
 )  # fmt: skip
 def test_bad_pictures_and_masks_are_named(tmp_path, damage, sentences):
@@ -486,63 +378,80 @@ def test_bad_pictures_and_masks_are_named(tmp_path, damage, sentences):
     refused(Folder, tmp_path / "own", *sentences)
 
 
+def no_coco(change):
+    return edit(change), r"annotations\.json is not as COCO .*: expected images \(id, file_name\)"
+
+
+def no_box(*values: float):
+    change = edit(lambda coco: coco["annotations"][0].update(bbox=values))
+    return change, r"images/a0\.jpg has a box .*: expected x, y, width, height in pixels.* 60x40"
+
+
 @pytest.mark.parametrize(
-    ("damage", "sentences"),
+    ("damage", "sentence"),
     [
-        (write("annotations.json", "[{]"), [r"annotations\.json is not JSON as COCO .*\(Expecting"]),
-        (write("annotations.json", "[]"), [r"annotations\.json is not JSON as COCO .*\(list"]),
-        (edit(lambda coco: coco.pop("categories")), [r"annotations\.json lacks 'categories': expected"]),
-        (edit(lambda coco: coco["annotations"][0].pop("bbox")), [r"annotations\.json lacks 'bbox'"]),
-        (edit(lambda coco: coco["annotations"][0].update(image_id=5)), [r"annotations\.json lacks 5"]),
-        (edit(lambda coco: coco["annotations"][0].update(category_id=5)), [r"annotations\.json lacks 5"]),
-        (edit(lambda coco: coco["images"].pop()), [r"images/a9\.jpg is not listed in annotations\.json"]),
-        (edit(lambda coco: coco["images"][1].update(id=100)), [r"annotations\.json lacks 101"]),
-        (edit(lambda coco: coco["images"].append(dict(coco["images"][9], id=5))),
-         [r"annotations\.json lists a picture or an id twice"]),
-        (edit(lambda coco: coco["images"][3].update(width=600, height=400)),
-         [r"images/a3\.jpg has 60x40 pixels upright, but had 600x400 when its boxes were drawn"]),
-        (write("classes.txt", "nothing\ndog\ncat"), [r"annotations\.json has classes \('cat', 'dog'\), but"]),
-        (drop("images/a3.jpg"), [r"images/a3\.jpg is missing, but listed in annotations\.json"]),
-        (cut("images/a3.jpg"), [r"images/a3\.jpg is cut short"]),
-        (box(1, 2, 3), [r"annotations\.json is not JSON as COCO .*expected 4"]),
-        *((box(*values), [r"images/a0\.jpg has 60x40 pixels upright and a box .*, not x, y, width, height"])
-          for values in ((0.1, 0.2, 0.5, 0.5), (5, 5, 0, 9), (5, 5, 9, -1), (50, 5, 12, 5), (5, 30, 5, 12),
-                         (-2, 5, 9, 9), (5, -2, 9, 9), (60, 5, 1, 5), (-1, 5, 1, 5), (float("nan"), 5, 9, 9),
-                         (5, float("nan"), 9, 9), (5, 5, float("nan"), 9), (5, 5, 9, float("inf")))),
+        (cut("annotations.json"), r"annotations\.json is not as COCO .*\(JSONDecodeError"),
+        no_coco(lambda coco: coco.pop("categories")),
+        no_coco(lambda coco: coco.update(images=5)),
+        no_coco(lambda coco: coco["annotations"][0].pop("bbox")),
+        no_coco(lambda coco: coco["annotations"][0].update(bbox=[1, 2, 3])),
+        no_coco(lambda coco: coco["annotations"][0].update(image_id=5)),
+        no_coco(lambda coco: coco["annotations"][0].update(category_id=5)),
+        (edit(lambda coco: coco["images"].pop()), r"images/a9\.jpg is not in annotations\.json: list it"),
+        (drop("images/a3.jpg"), r"images/a3\.jpg is missing: add it"),
+        (cut("images/a3.jpg"), r"images/a3\.jpg is cut short"),
+        no_box(0.1, 0.2, 0.5, 0.5),
+        no_box(5, 5, 0, 9),
+        no_box(5, 5, 9, -1),
+        no_box(50, 5, 12, 5),
+        no_box(5, 30, 5, 12),
+        no_box(-2, 5, 9, 9),
+        no_box(60, 5, 1, 5),
+        no_box(-1, 5, 1, 5),
+        no_box(float("nan"), 5, 9, 9),
+        no_box(5, 5, 9, float("inf")),
     ],
-)  # fmt: skip
-def test_bad_boxes_are_named(tmp_path, damage, sentences):
+)
+def test_bad_boxes_are_named(tmp_path, damage, sentence):
     damage(with_boxes(tmp_path / "own"))
-    refused(Folder, tmp_path / "own", *sentences)
+    refused(Folder, tmp_path / "own", sentence)
 
 
-def test_masks_of_0_and_255_are_refused_and_the_advice_helps(tmp_path):
+def test_parts_must_have_the_same_classes(tmp_path):
+    for part in ("train", "val", "test"):
+        with_boxes(tmp_path / part)
+    edit(lambda coco: coco["categories"][0].update(name="wolf"))(tmp_path / "test")
+    sentence = (
+        r"test/annotations\.json has classes \('cat', 'wolf'\), but elsewhere they are \('cat', 'dog'\)"
+    )
+    refused(Folder, tmp_path, sentence)
+
+
+def test_a_mask_with_labels_in_between_is_refused(tmp_path):
+    """Smoothly resized, the border between 0 and 40 has everything between them."""
+    with_masks(tmp_path)
+    path = sorted((tmp_path / "masks").iterdir())[0]
+    labels = np.asarray(Image.open(path)).copy()
+    labels[0, 0] = 40
+    save(labels, path)
+    refused(Folder, tmp_path, r"no mask has label \d+, but one has 40: number classes without gaps")
+
+
+def test_masks_of_0_and_255_and_of_colors_are_refused_and_the_advice_helps(tmp_path):
     with_masks(tmp_path)
     for path in (tmp_path / "masks").iterdir():
         save((np.asarray(Image.open(path)) == 1).astype(np.uint8) * 255, path)
-    refused(Folder, tmp_path, "masks contains only 0 and 255: 1 is the first class.* right by `mask // 255`")
+    refused(
+        Folder, tmp_path, "masks contain only 0 and 255, the first class is 1: save `mask // 255` instead"
+    )
     for path in (tmp_path / "masks").iterdir():
         save(np.asarray(Image.open(path)) // 255, path)
     assert ready(Folder, tmp_path).mask_names == ("background", "class 1")
-    for path in (tmp_path / "masks").iterdir():
-        save(np.zeros((40, 60), np.uint8), path)
-    refused(Folder, tmp_path, "masks contains only 0: 1 is the first class")
-
-
-def test_advice_for_colored_masks_and_gaps_helps(tmp_path):
-    with_masks(tmp_path)
-    labels = np.asarray(Image.open(tmp_path / "masks/a3.png")) // 2 * 5  # 0, 5 and 255 // 2 * 5
-    labels = np.where(labels > 5, 255, labels).astype(np.uint8)
+    labels = np.ones((40, 60), np.uint8)
     save(np.stack([labels] * 3, axis=-1), tmp_path / "masks/a3.png")
-    refused(Folder, tmp_path, r"masks/a3\.png is RGB.* \(H, W\) in numpy\.uint8, .*fromarray\(labels\)\.save")
+    refused(Folder, tmp_path, r"masks/a3\.png is PNG, RGB, no mask: save PIL\.Image\.fromarray\(labels\)")
     Image.fromarray(labels).save(tmp_path / "masks/a3.png")
-    refused(
-        Folder,
-        tmp_path,
-        r"no mask contains 3, but one 5: .*name all 6 in classes\.txt, one a line, the first",
-    )
-    (tmp_path / "classes.txt").write_text("nothing\na\nb\nc\nd\ne")
-    assert ready(Folder, tmp_path).mask_names[5] == "e"
+    ready(Folder, tmp_path)
 
 
 def test_ten_bad_files_are_named_and_the_others_counted(tmp_path):
@@ -555,30 +464,6 @@ def test_ten_bad_files_are_named_and_the_others_counted(tmp_path):
 def test_too_few_pictures_are_refused_and_three_are_enough(tmp_path):
     refused(Folder, with_masks(tmp_path / "two", count=2), "2 pictures are too few for train, val and test")
     assert [len(part) for part in parts(ready(Folder, with_masks(tmp_path / "three", count=3)))] == [1, 1, 1]
-
-
-def test_a_file_that_is_damaged_after_setup_is_named(tmp_path):
-    data = ready(Folder, with_masks(tmp_path))
-    (tmp_path / "images/a3.jpg").unlink()
-    cut("masks/a4.png")(tmp_path)
-    with pytest.raises(DataFolderError, match=r"^images/a3\.jpg is missing"):
-        scene(data, "a3")
-    with pytest.raises(DataFolderError, match=r"^masks/a4\.png is cut short"):
-        scene(data, "a4")
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"image_size": 0}, "image_size=0 is too"),
-        ({"batch_size": 0}, "batch_size=0 is"),
-        ({"mean": 0.5}, "std"),
-    ],
-)
-@pytest.mark.parametrize("kind", [Folder, PennFudanPed])
-def test_impossible_options_are_named(kind, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        kind("folder", **options)
 
 
 # ---- Known sets ----------------------------------------------------------------------------------
@@ -595,151 +480,90 @@ def test_a_pet_is_image_breed_and_mask(pets):
     assert (pet.label.item(), pet.label.dtype, pet.label.shape) == (4, torch.int64, ())
     assert data.class_names[:2] == ("Abyssinian", "American Bulldog")
     expected = torch.zeros(30, 30, dtype=torch.int64)
-    expected[5:15, 10:25] = UNLABELED
-    expected[6:14, 11:24] = 1
-    expected[20:] = UNLABELED
+    expected[5:15, 10:25], expected[6:14, 11:24], expected[20:] = UNLABELED, 1, UNLABELED
     assert torch.equal(pet.mask, expected)
     batch = next(iter(data.train_dataloader()))
     assert (batch.image.shape, batch.label.shape, batch.mask.shape) == ((16, 3, 30, 30), (16,), (16, 30, 30))
 
 
-def test_a_pedestrian_scene_says_the_same_in_box_mask_and_instances(people):
-    data = ready(PennFudanPed, people, image_size=40)
-    item = data.train[0]
-    assert item.presence.tolist() == [1.0]
-    assert item.labels.tolist() == [1, 1]
+def test_a_pedestrian_scene_says_the_same_in_box_and_mask(people):
+    item = ready(PennFudanPed, people, image_size=40).train[0]
+    assert (item.presence.tolist(), item.labels.tolist()) == ([1], [1, 1])
     # 80x64 becomes 40x32, and half of each coordinate remains.
     assert item.boxes.tolist() == [[4, 5, 12, 25], [8, 10, 20, 35]]
     assert item.boxes.dtype == torch.float32
-    for number, (left, top, right, bottom) in enumerate(item.boxes.int().tolist(), 1):
-        y, x = (item.instances == number).nonzero(as_tuple=True)
-        assert (x.min(), y.min(), x.max() + 1, y.max() + 1) == (left, top, right, bottom)
-    assert torch.equal(item.mask[:, :32], (item.instances[:, :32] > 0).long())
-    assert (item.mask[:, 32:] == UNLABELED).all()
-    assert not item.instances[:, 32:].any()
+    expected = torch.zeros(40, 40, dtype=torch.int64)
+    expected[5:25, 4:12], expected[10:35, 8:20], expected[:, 32:] = 1, 1, UNLABELED
+    assert torch.equal(item.mask, expected)
 
 
 def test_whoever_vanishes_at_a_small_size_is_in_no_answer(people):
     mask = np.zeros((80, 64), dtype=np.uint8)
     mask[0, 0], mask[20:70, 16:40] = 1, 2
-    for boxes, instances in ((1, [0, 1]), (0, [0])):
+    for boxes in (1, 0):
         save(mask, people / "PedMasks/FudanPed00001_mask.png")
         item = ready(PennFudanPed, people, image_size=10).train[0]
-        assert item.boxes.shape == (boxes, 4)
-        assert item.labels.tolist() == item.presence.tolist()[:boxes]
-        assert item.presence.tolist() == [float(boxes)]
-        assert item.instances.unique().tolist() == instances
+        assert (item.boxes.shape, len(item.labels)) == ((boxes, 4), boxes)
+        assert (item.presence.tolist(), (item.mask == 1).any()) == ([boxes], boxes)
         mask[20:70, 16:40] = 0
 
 
 def test_parts_of_the_pedestrians_are_runs_of_each_campus(people):
-    numbers = [
-        [name.replace("Ped0000", "") for name in part] for part in parts(ready(PennFudanPed, people.parent))
-    ]
-    assert numbers == [
-        ["Fudan1", "Fudan2", "Fudan3", "Fudan4", "Fudan5", "Fudan6", "Penn1", "Penn2", "Penn3"],
-        ["Fudan7", "Penn4"],
-        ["Fudan8", "Penn5"],
-    ]
+    names = [" ".join(part).replace("Ped0000", "") for part in parts(ready(PennFudanPed, people.parent))]
+    assert names == [
+        "Fudan1 Fudan2 Fudan3 Fudan4 Fudan5 Fudan6 Penn1 Penn2 Penn3", "Fudan7 Penn4", "Fudan8 Penn5"
+    ]  # fmt: skip
 
 
 def test_a_half_unpacked_set_is_refused(people):
-    for number in (3, 4, 5):
-        (people / f"PNGImages/PennPed{number:05}.png").unlink()
-    lost = [rf"PedMasks/PennPed0000{number}_mask\.png has no photograph: unpacking" for number in (3, 4, 5)]
-    refused(PennFudanPed, people, *lost)
-    refused(PennFudanPed, people.parent, *(f"PennFudanPed/{line}" for line in lost))
+    lost = ["PNGImages/PennPed00003.png", "PNGImages/PennPed00004.png", "PedMasks/FudanPed00001_mask.png"]
+    for path in lost:
+        (people / path).unlink()
+    refused(PennFudanPed, people, *(f"{path} is missing: add it" for path in lost))
+    refused(PennFudanPed, people.parent, *(f"PennFudanPed/{path} is missing: add it" for path in lost))
     shutil.rmtree(people / "PNGImages")
-    refused(
-        PennFudanPed,
-        people,
-        "PNGImages is missing",
-        *[r"PedMasks/\w+\.png has no photograph"] * 9,
-        "and 4 more",
-    )
+    refused(PennFudanPed, people, "PNGImages is missing", *[r".*\.png is missing"] * 9, "and 3 more")
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
         (drop("images/beagle_2.jpg"), r"images/beagle_2\.jpg is missing"),
-        (drop("annotations/trimaps/beagle_2.png"), r"annotations/trimaps/beagle_2\.png is missing"),
-        (cut("images/beagle_2.jpg"), r"images/beagle_2\.jpg is cut short"),
-        (draw("annotations/trimaps/beagle_2.png", BLANK), r"annotations/trimaps/beagle_2\.png contains 0"),
-        (drop("annotations/test.txt"), r"it is not there, .* \(FileNotFoundError: .*test\.txt"),
-        (drop("images"), r"it is not there, .* \(RuntimeError: Dataset not found"),
+        (cut("annotations/trimaps/beagle_2.png"), r"annotations/trimaps/beagle_2\.png is cut short"),
     ],
-)  # fmt: skip
+)
 def test_broken_pets_are_named(pets, damage, sentence):
     damage(pets)
     refused(OxfordIIITPet, pets, sentence)
+    (pets / "annotations/test.txt").unlink()
+    absent(OxfordIIITPet, pets, r"test\.txt")
 
 
 def test_an_error_comes_through_training_as_it_is(people):
     cut("PNGImages/PennPed00002.png", 0.7)(people)
     task = Detection(Detector(create_backbone("test_efficientnet"), num_classes=2))
-    with pytest.raises(DataFolderError, match=r"^PennFudanPed cannot use .*PennPed00002\.png is cut short"):
+    with pytest.raises(
+        DataFolderError, match=r"(?s)^PennFudanPed cannot use .*PennPed00002\.png is cut short"
+    ):
         fit(task, PennFudanPed(people, image_size=32), epochs=1)
 
 
-def test_nothing_is_fetched_unasked_and_without_a_network_the_twins_are_named(tmp_path, server):
+def test_nothing_is_fetched_unasked_and_without_a_network_the_twin_is_named(tmp_path):
     """The tests are cut off from the network (see conftest.py)."""
-    refused(PennFudanPed, tmp_path / "no", "PNGImages is missing", "PedMasks is missing")
-    refused(OxfordIIITPet, tmp_path / "no", "it is not there, or could not be downloaded")
+    absent(PennFudanPed, tmp_path / "no", "PennFudanPed is missing")
+    absent(OxfordIIITPet, tmp_path / "no", "Dataset not found")
     for kind in (PennFudanPed, OxfordIIITPet):
-        refused(
-            kind, tmp_path / "new", "it is not there, or could not be downloaded .*unplugged", download=True
-        )
-    assert server[2] == []
+        absent(kind, tmp_path / "new", "unplugged", download=True)
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """Offers the files of a folder; gives the folder, its address and the list of what was asked for."""
-    monkeypatch.setattr(urllib.request, "getproxies", dict)
-    offered, asked = tmp_path / "offered", []
-    offered.mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, form, *details):
-            asked.append(self.path)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=offered)) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield offered, f"http://127.0.0.1:{http.server_port}", asked
-        http.shutdown()
-
-
-def test_pedestrians_are_downloaded_once_checked_and_unpacked(people, server, tmp_path, monkeypatch):
-    offered, address, asked = server
-    archive = Path(shutil.make_archive(str(offered / "PennFudanPed"), "zip", people.parent, people.name))
-    monkeypatch.setattr(PennFudanPed, "page", f"{address}/")
+def test_pedestrians_are_downloaded_once_checked_and_unpacked(people, tmp_path, monkeypatch):
+    archive = Path(shutil.make_archive(str(tmp_path / "offered"), "zip", people.parent, people.name))
+    monkeypatch.setattr(PennFudanPed, "url", archive.as_uri())
     target = tmp_path / "new" / "folder"
-    refused(PennFudanPed, target, r".*\(ValueError: sha256 of PennFudanPed.zip starts with", download=True)
-    assert not (target / "PennFudanPed").exists(), "what is not what it should be is not unpacked"
+    absent(PennFudanPed, target, "invalid hash value", download=True)
+    assert not list(target.iterdir()), "what is not what it should be is not unpacked"
     monkeypatch.setattr(PennFudanPed, "sha256", hashlib.sha256(archive.read_bytes()).hexdigest())
-    (target / archive.name).write_bytes(b"broke off")
-    for name in ("PNGImages", "PedMasks"):
-        (target / "PennFudanPed" / name).mkdir(parents=True)  # ... as unpacking did
-    data = ready(PennFudanPed, target, download=True)
-    assert len(data.train) == 9
+    assert len(ready(PennFudanPed, target, download=True).train) == 9
     assert [path.name for path in target.iterdir()] == ["PennFudanPed"], "the archive is gone"
-    asked.clear()
+    archive.unlink()
     ready(PennFudanPed, target, download=True)
-    assert asked == []
-
-
-def test_pets_are_downloaded_by_torchvision(pets, server, tmp_path, monkeypatch):
-    offered, address, asked = server
-    resources = []
-    for name in ("images", "annotations"):
-        with tarfile.open(offered / f"{name}.tar.gz", "w:gz") as archive:
-            archive.add(pets / name, arcname=name)
-        md5 = hashlib.md5((offered / f"{name}.tar.gz").read_bytes()).hexdigest()
-        resources.append((f"{address}/{name}.tar.gz", md5))
-    monkeypatch.setattr(torchvision.datasets.OxfordIIITPet, "_RESOURCES", resources)
-    data = ready(OxfordIIITPet, tmp_path / "new", download=True)
-    assert [len(part) for part in (data.train, data.val, data.test)] == [21, 2, 3]
-    asked.clear()
-    ready(OxfordIIITPet, tmp_path / "new", download=True)
-    assert asked == []

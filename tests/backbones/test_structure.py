@@ -139,7 +139,7 @@ def test_a_cycle_would_be_found(toy):
     assert order.index("backbones.c") < order.index("backbones.b") < order.index("backbones.a")
 
 
-HEAVY = {"pytorch_lightning", "torchmetrics", "sklearn", "skimage", "scipy", "pycocotools"}
+HEAVY = {"pytorch_lightning", "torchmetrics", "sklearn", "skimage", "scipy"}
 DRAWING = {"matplotlib", "IPython", "ipywidgets"}
 
 

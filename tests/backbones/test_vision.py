@@ -324,6 +324,15 @@ def test_the_advice_works(small):
 
 
 @torch.no_grad()
+def test_under_autocast_images_may_be_less_precise_than_the_weights(small):
+    half = RGB.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert small(half)[32].dtype == torch.bfloat16
+    with torch.device("meta"), pytest.raises(ImageError, match=r"the weights torch\.float32"):
+        create_backbone("test_resnet")(torch.empty(1, 3, 32, 32, dtype=torch.float64))
+
+
+@torch.no_grad()
 def test_a_list_of_images_becomes_one_batch_with_a_mask(small):
     images = [torch.rand(3, 33, 20), torch.rand(3, 10, 40)]
     features = small(images)
