@@ -1,8 +1,5 @@
 """What every test of the package wants."""
 
-import gc
-from collections.abc import Iterator
-
 import pytest
 
 
@@ -12,14 +9,6 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def what_is_imported_stays() -> Iterator[None]:
-    """`fit` tidies up behind itself: without this it looks through all of torch each time, 0.2 of 0.25 s."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
