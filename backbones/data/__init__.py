@@ -11,6 +11,7 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
 
     Reviews    13,037 sentences of film and product reviews, rated by people
+    Sentences  made by a grammar, so that the order of words decides what is positive
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -30,6 +31,7 @@ _FILES = {
     "Photos": "photos",
     "Reviews": "reviews",
     "Scenes": "scenes",
+    "Sentences": "sentences",
     "Vocabulary": "vocabulary",
 }
 __all__ = list(_FILES)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from backbones import archives
-from backbones.data import Reviews
+from backbones.data import Reviews, Sentences
+from backbones.data.lexicon import rated_words
+from backbones.data.sentences import ADJECTIVES
 
 
 def ready(kind: type, *arguments, **options):
@@ -114,3 +116,139 @@ def test_reviews_that_were_not_fetched_name_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "FOLDER", tmp_path)
     with pytest.raises(archives.ArchiveError, match=r"run `python -m backbones\.archives`"):
         ready(Reviews)
+
+
+# ---- Sentences -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sentences() -> Sentences:
+    return ready(Sentences)
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"[a-z]+|[,.]", text.lower())
+
+
+def test_each_word_has_the_ratings_of_ten_people():
+    ratings = rated_words()
+    assert ratings["good"] == [2, 1, 1, 3, 2, 4, 2, 2, 1, 1]
+    assert {len(each) for each in ratings.values()} == {10}
+    assert all(word.isalpha() for word in ratings)
+
+
+def test_sentences_of_the_same_words_have_both_labels(sentences):
+    for part in parts(sentences):
+        bags = {}
+        for sentence in part:
+            bags.setdefault(" ".join(sorted(words(sentence.text))), []).append(sentence.label)
+        assert all(sum(labels) * 2 == len(labels) for labels in bags.values())
+
+
+def meetings(part: list) -> set[frozenset]:
+    """Adjectives of one clause with those of the other, or "not this but that"."""
+    found = set()
+    for sentence in part:
+        first, second = re.split(
+            r", although |, but |, | and | but (?!also)", sentence.text.lower(), maxsplit=1
+        )
+        sides = [[word for word in words(side) if word in ADJECTIVES] for side in (first, second)]
+        assert all(sides), sentence.text
+        found |= {frozenset((one, other)) for one in sides[0] for other in sides[1]}
+    return found
+
+
+def test_words_that_meet_in_one_part_never_meet_in_another(sentences):
+    train, val, test = map(meetings, parts(sentences))
+    assert not train & val
+    assert not train & test
+    assert not val & test
+    assert set().union(*test) == set().union(*train) == set(ADJECTIVES), "each word itself is known"
+
+
+def test_constructions_are_held_out_whose_parts_are_known(sentences):
+    built = [Counter(sentence.construction for sentence in part) for part in parts(sentences)]
+    assert not sentences.held_out & (built[0].keys() | built[1].keys())
+    assert sum(count for name, count in built[2].items() if name in sentences.held_out) == 500
+    assert sentences.held_out <= built[2].keys()
+    known = {name for construction in built[0] for name in construction.split(", ")}
+    assert known >= {name for construction in sentences.held_out for name in construction.split(", ")}
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (r"The \w+ is (\w+), but the \w+ is (\w+)\.", lambda first, second: second),
+        (r"The \w+ is (\w+), although the \w+ is (\w+)\.", lambda first, second: first),
+        (r"Although the \w+ is not (\w+), the \w+ is not (\w+)\.", lambda first, second: not second),
+        (r"The \w+ is not (\w+) but (\w+)\.", lambda first, second: second),
+        (r"The \w+ is a bit (\w+) and the \w+ is very (\w+)\.", lambda first, second: second),
+        (r"The \w+ is really (\w+) and the \w+ is slightly (\w+)\.", lambda first, second: first),
+        (r"The \w+ is not only (\w+) but also \w+, but the \w+ is (\w+)\.", lambda first, second: second),
+    ],
+)
+def test_labels_are_what_a_reader_would_say(sentences, text, label):
+    ratings = rated_words()
+    found = [
+        (re.fullmatch(text, sentence.text), sentence.label) for part in parts(sentences) for sentence in part
+    ]
+    found = [
+        ([sum(ratings[word]) > 0 for word in match.groups()], answer) for match, answer in found if match
+    ]
+    assert len(found) >= 4
+    assert all(label(*positive) == answer for positive, answer in found)
+
+
+def test_seeds_choose_training_sentences_and_fewer_are_a_beginning(sentences):
+    small, other = ready(Sentences, count=100), ready(Sentences, count=100, seed=1)
+    assert small.train == sentences.train[:100]
+    assert other.train != small.train
+    assert other.test == small.test == sentences.test
+    assert len({sentence.text for part in parts(sentences) for sentence in part}) == 4000 + 400 + 1000
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_sentences_come_in_pairs(count):
+    with pytest.raises(ValueError, match=f"count={count}"):
+        Sentences(count=count)
+
+
+def test_without_order_there_is_nothing_to_learn(sentences):
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    bag = CountVectorizer()
+    labels = [[sentence.label for sentence in part] for part in parts(sentences)]
+    model = LogisticRegression().fit(bag.fit_transform(sentences.texts("train")), labels[0])
+    assert model.score(bag.transform(sentences.texts("test")), labels[2]) == 0.5
+
+
+class SmallGRU(torch.nn.Module):
+    """The state after the last word, and a linear layer."""
+
+    def __init__(self, vocabulary_size: int, answers: int, width: int = 64):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(vocabulary_size, width)
+        self.gru = torch.nn.GRU(width, width, batch_first=True)
+        self.linear = torch.nn.Linear(width, answers)
+
+    def forward(self, tokens, lengths):
+        states, _ = self.gru(self.embedding(tokens))
+        return self.linear(states[torch.arange(len(tokens)), lengths - 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_small_recurrent_network_learns_the_order(seed):
+    data = ready(Sentences, seed=seed)
+    torch.manual_seed(seed)
+    network = SmallGRU(len(data.vocabulary), answers=2)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
+    for _ in range(4):
+        for inputs, labels in data.train_dataloader():
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(*inputs), labels).backward()
+            optimizer.step()
+    for half in (data.test[:500], data.test[500:]):  # known constructions, and those held out
+        inputs, labels = data.collate(half)
+        assert (network(*inputs).argmax(1) == labels).float().mean() >= 0.95
