@@ -12,6 +12,7 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
 
     Reviews    13,037 sentences of film and product reviews, rated by people
     Sentences  made by a grammar, so that the order of words decides what is positive
+    Tags       made-up news with the names of people, places and organizations, and dates
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -32,6 +33,7 @@ _FILES = {
     "Reviews": "reviews",
     "Scenes": "scenes",
     "Sentences": "sentences",
+    "Tags": "tags",
     "Vocabulary": "vocabulary",
 }
 __all__ = list(_FILES)
