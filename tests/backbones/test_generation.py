@@ -9,7 +9,7 @@ from backbones.backbone import ByStride, Features
 from backbones.data.splits import SplitData
 from backbones.data.vocabulary import BEGIN, END, PAD, pad
 from backbones.heads import AttentionDecoder, PositionHead, Translator, generate
-from backbones.tasks import PositionClassification, Translation, exact_matches
+from backbones.tasks import PositionClassification, Translation, evaluate, exact_matches, fit
 
 
 def translator(**options) -> Translator:
@@ -187,7 +187,7 @@ def test_tags_are_learned_and_their_loss_is_a_mean_over_tokens():
     measured = evaluate(task, data)
     assert measured["test_accuracy"] == 1
     (tokens, lengths), tags = Tagged.collate(data.test)  # in one batch
-    assert measured["test_loss"] == pytest.approx(float(task.loss(task(tokens, lengths), tags)), rel=1e-4)
+    assert measured["test_loss"] == pytest.approx(task.loss(task(tokens, lengths), tags).item(), rel=1e-4)
 
 
 def test_positions_are_counted_and_padding_is_not():
