@@ -4,8 +4,8 @@
     features = backbone(nodes, adjacency)              # nodes (N, 64), sparse (N, N) => {1: (N, 32)}
     PositionHead(backbone.channels, 10)(features)      # (N, 10): the head of pixels and tokens
 
-A graph is its adjacency A, a sparse matrix: A[i, j] is the weight of the edge through which node i hears of node
-j, 1 in most graphs. It is never made dense: 10,000 nodes would take 400 MB.
+A graph is its adjacency A, a sparse matrix: A[i, j] is the weight of the edge through which node i hears of
+node j, 1 in most graphs. It is never made dense: 10,000 nodes would take 400 MB.
 """
 
 from collections.abc import Iterator
@@ -143,7 +143,7 @@ def _adjacency_faults(nodes: Any, adjacency: Any) -> Iterator[str]:
         starts, columns, weights = adjacency.crow_indices(), adjacency.col_indices(), adjacency.values()
         counts = starts.diff()
         if starts[0] != 0 or (counts < 0).any() or starts[-1] != len(columns):
-            yield "adjacency's crow_indices do not rise from 0 to the number of edges: build it from a COO tensor"
+            yield "adjacency's crow_indices do not rise from 0 to the number of edges"
             return
         rows = torch.arange(shape[0], device=columns.device).repeat_interleave(counts)
     else:
