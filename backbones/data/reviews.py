@@ -139,7 +139,7 @@ class Reviews(SplitData):
 
 
 def read_reviews(domain: str) -> tuple[list[tuple[str, Review]], dict[str, list[int]]]:
-    """All sentences that count, each as (number of its review, Review), and the single ratings of each text."""
+    """All that count, each as (number of its review, Review), and the single ratings of each text."""
     reviews, ratings, known = [], {}, set()
     with open(reviews_file(domain), encoding="utf-8", newline="\n") as file:
         for line in file:
