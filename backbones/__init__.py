@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from . import vision  # registers timm's models
+from . import minilm, vision  # they register their backbones
 from .backbone import (
     Backbone,
     BackboneError,
@@ -29,6 +29,7 @@ __all__ = [
     "backbone_names",
     "check_backbone",
     "create_backbone",
+    "minilm",
     "register",
     "vision",
 ]
