@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from . import minilm, vision  # they register their backbones
+from . import minilm, text, vision  # they register their backbones
 from .backbone import (
     Backbone,
     BackboneError,
@@ -31,6 +31,7 @@ __all__ = [
     "create_backbone",
     "minilm",
     "register",
+    "text",
     "vision",
 ]
 

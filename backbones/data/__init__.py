@@ -1,5 +1,6 @@
 """Data for the lessons and labs, from real pictures inside installed packages, so nothing is downloaded.
-Your own pictures come from a folder. Two well-known sets are downloaded only by `download=True`.
+Your own pictures come from a folder, your own texts from a table. Two well-known sets are downloaded only by
+`download=True`; the set-up fetched the reviews.
 
 Each set to train on is a LightningDataModule; a class says shapes, value range, classes, source and licence.
 
@@ -8,6 +9,8 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Faces    200 crops with and without a face, 25x25
     Scenes   generated shapes on photographs, with class, box and mask for every object
     Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
+
+    Reviews    13,037 sentences of film and product reviews, rated by people
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -25,7 +28,9 @@ _FILES = {
     "OxfordIIITPet": "folder",
     "PennFudanPed": "folder",
     "Photos": "photos",
+    "Reviews": "reviews",
     "Scenes": "scenes",
+    "Vocabulary": "vocabulary",
 }
 __all__ = list(_FILES)
 
