@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from . import text, vision  # they register their backbones
+from . import graphs, minilm, text, vision  # they register their backbones
 from .backbone import (
     Backbone,
     BackboneError,
@@ -29,6 +29,8 @@ __all__ = [
     "backbone_names",
     "check_backbone",
     "create_backbone",
+    "graphs",
+    "minilm",
     "register",
     "text",
     "vision",

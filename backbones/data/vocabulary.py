@@ -59,7 +59,7 @@ class Vocabulary:
         return [self._ids.get(token, UNKNOWN) for token in self.split(text)] or [UNKNOWN]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids up to `<end>`, without padding; characters are joined, words have spaces between."""
+        """The text of ids up to `<end>`, without padding; characters joined, words with spaces between."""
         tokens = []
         for number in map(int, ids):
             if number == END:
