@@ -11,6 +11,7 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
 
     Reviews    13,037 sentences of film and product reviews, rated by people
+    Dates      6,500 dates in two of 19 languages
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -22,6 +23,7 @@ from typing import Any
 # A set's file is read when the set is asked for: only who trains waits for Lightning.
 _FILES = {
     "DataFolderError": "folder",
+    "Dates": "dates",
     "Digits": "digits",
     "Faces": "faces",
     "Folder": "folder",
