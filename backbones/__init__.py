@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from . import graphs, text, vision  # they register their backbones
+from . import graphs, minilm, text, vision  # they register their backbones
 from .backbone import (
     Backbone,
     BackboneError,
@@ -30,6 +30,7 @@ __all__ = [
     "check_backbone",
     "create_backbone",
     "graphs",
+    "minilm",
     "register",
     "text",
     "vision",

@@ -11,6 +11,8 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
 
     Reviews    13,037 sentences of film and product reviews, rated by people
+    Sentences  made by a grammar, so that the order of words decides what is positive
+    Tags       made-up news with the names of people, places and organizations, and dates
     Dates      6,500 dates in two of 19 languages
     Emoji      names of 3,972 emoji in English and one of 13 languages
     Names      9,413 family names of eight languages
@@ -36,6 +38,8 @@ _FILES = {
     "Photos": "photos",
     "Reviews": "reviews",
     "Scenes": "scenes",
+    "Sentences": "sentences",
+    "Tags": "tags",
     "Vocabulary": "vocabulary",
 }
 __all__ = list(_FILES)

@@ -6,12 +6,10 @@ import re
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from ..archives import reviews_file
 from .images import check_positive
-from .splits import SplitData
-from .vocabulary import Vocabulary
+from .splits import LabeledTexts
 
 SIZES = {"films": (2000, 500), "products": (600, 200)}  # test and val; the rest is to train
 NEUTRAL = 0.5  # a mean rating nearer to 0 than this is neither positive nor negative
@@ -25,7 +23,7 @@ class Review(NamedTuple):
     rating: float
 
 
-class Reviews(SplitData):
+class Reviews(LabeledTexts):
     """Sentences of film reviews, or of product reviews: is what a sentence says positive or negative?
 
         data = Reviews(labels=512)
@@ -93,12 +91,7 @@ class Reviews(SplitData):
         self.val, rest = cut(rest, val_size)
         self.train = self._keep([review for _, review in rest])
         self.test, self.val = ([review for _, review in part] for part in (self.test, self.val))
-        if self.vocabulary is None:
-            self.vocabulary = Vocabulary.of(self.texts("train"))
-
-    def texts(self, part: str) -> list[str]:
-        """The sentences of "train", "val" or "test", in the order of that part."""
-        return [review.text for review in getattr(self, part)]
+        self.need_vocabulary()
 
     def human_ceiling(self) -> float:
         """How often one person's rating is on the same side of 0 as the mean of the others'.
@@ -115,11 +108,6 @@ class Reviews(SplitData):
                 right += 0.5 if rating * others == 0 else rating * others > 0
             count += len(ratings)
         return right / count
-
-    def collate(self, reviews: list[Review]) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        """Make ((tokens, lengths), labels) of sentences."""
-        labels = torch.tensor([review.label for review in reviews])
-        return self.vocabulary.batch([review.text for review in reviews]), labels
 
     def _keep(self, train: list[Review]) -> list[Review]:
         if self.labels is None:
@@ -139,7 +127,7 @@ class Reviews(SplitData):
 
 
 def read_reviews(domain: str) -> tuple[list[tuple[str, Review]], dict[str, list[int]]]:
-    """All that count, each as (number of its review, Review), and the single ratings of each text."""
+    """All sentences that count, each as (number of its review, Review), and the ratings of each text."""
     reviews, ratings, known = [], {}, set()
     with open(reviews_file(domain), encoding="utf-8", newline="\n") as file:
         for line in file:
