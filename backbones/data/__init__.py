@@ -15,6 +15,7 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Tags       made-up news with the names of people, places and organizations, and dates
     Dates      6,500 dates in two of 19 languages
     Emoji      names of 3,972 emoji in English and one of 13 languages
+    Names      9,413 family names of eight languages
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -31,6 +32,7 @@ _FILES = {
     "Emoji": "emoji",
     "Faces": "faces",
     "Folder": "folder",
+    "Names": "names",
     "OxfordIIITPet": "folder",
     "PennFudanPed": "folder",
     "Photos": "photos",
