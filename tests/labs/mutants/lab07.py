@@ -555,7 +555,8 @@ def by_rows(edges, num_nodes):
 def counts_and_compares(edges, num_nodes):
     check_nodes(edges, num_nodes)
     both = torch.cat([edges, edges.flip(1)])
-    counts = torch.sparse_coo_tensor(both.T, torch.ones(len(both)), (num_nodes, num_nodes)).to_dense()
+    counts = torch.zeros(num_nodes, num_nodes)
+    counts.index_put_((both[:, 0], both[:, 1]), torch.ones(len(both)), accumulate=True)
     return ((counts > 0) & ~torch.eye(num_nodes, dtype=torch.bool)).float()
 
 
