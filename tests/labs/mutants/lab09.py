@@ -74,9 +74,9 @@ def softmax_over_dim_one(queries, keys, values, mask=None):
     return weights @ values, weights
 
 
-@wrong("attention", "keys.T, for two dimensions only")
+@wrong("attention", "keys.t(), for two dimensions only")
 def keys_t(queries, keys, values, mask=None):
-    return attend(queries @ keys.T / queries.shape[-1] ** 0.5, values, mask)
+    return attend(queries @ keys.t() / queries.shape[-1] ** 0.5, values, mask)
 
 
 @wrong("attention", "transposes dimensions 1 and 2, whatever comes before")
@@ -161,7 +161,7 @@ def epsilon_below(queries, keys, values, mask=None):
     return weights @ values, weights
 
 
-@wrong("attention", "the mask is written into the scores' part of every sentence, its first one only")
+@wrong("attention", "the first sentence's mask serves for the whole batch")
 def first_mask_only(queries, keys, values, mask=None):
     if mask is not None and mask.ndim > 2:
         mask = mask[0]
@@ -254,7 +254,7 @@ def replaces_nan(queries, keys, values, mask=None):
     return (weights @ values, weights)
 
 
-@right("attention", "computes in float64 and returns the type of the queries; a list of two")
+@right("attention", "computes in float64 and returns the type of the queries")
 def in_double(queries, keys, values, mask=None):
     outputs, weights = attend(scores_of(queries.double(), keys.double()), values.double(), mask)
     return outputs.to(queries.dtype), weights.to(queries.dtype)
@@ -709,7 +709,7 @@ def rounded_mean(features, real):
     return mean_in_float(features, real).to(features.dtype)
 
 
-@wrong("mean_pooling", "a type by the number of positions: float16 and a float32 count give float32")
+@wrong("mean_pooling", "a float32 count with a dimension makes float32 out of float16")
 def mean_promoted(features, real):
     return real_sum(features, real) / real.float().sum(1, keepdim=True).clamp(min=1).float()
 
@@ -900,6 +900,14 @@ def last_of_equals(vectors, query, k):
     order = [len(cosines) - 1 - row for row in cosines.flip(0).argsort(descending=True, stable=True).tolist()]
     order = [row for row in order if row != query][:k]
     return torch.tensor(order), cosines[order]
+
+
+@wrong("nearest", "topk, which promises no order of equal ones")
+def by_topk(vectors, query, k):
+    check_k(vectors, k)
+    cosines = cosines_of(vectors, query).index_fill(0, torch.tensor([int(query)]), -torch.inf)
+    found = cosines.topk(k)
+    return found.indices, found.values
 
 
 @wrong("nearest", "reversed after an ascending sort, so are equal ones")
@@ -1184,7 +1192,7 @@ def equal_counts(vectors, labels, num_classes):
     return probe_by(lambda own: own.sum(0) / per_class, vectors, labels, num_classes)
 
 
-@wrong("fit_probe", "mean and bias in one: a tuple of one tensor is missing")
+@wrong("fit_probe", "the weight alone")
 def weight_only(vectors, labels, num_classes):
     return probe_by(mean_of, vectors, labels, num_classes)[0]
 
