@@ -124,10 +124,21 @@ class SequenceBackbone(Backbone):
         """
         mask = check_tokens(tokens, lengths, self.embedding.num_embeddings)
         states, summary = self.read(self.dropout(self.embedding(tokens)), mask)  # => (B, T, C)
-        states = states.where(mask[..., None], 0)
-        if summary is None:
-            summary = states.sum(dim=1) / mask.sum(dim=1, keepdim=True)  # the mean over real tokens
-        return Features({1: states.transpose(1, 2)}, tokens.shape[1:], mask, summary)
+        return features_of(states, mask, summary)
+
+
+def features_of(states: Tensor, mask: Tensor, summary: Tensor | None = None) -> Features:
+    """What `read` found as features, with 0 at padded positions.
+
+    Args:
+        states: (B, T, C).
+        mask: bool (B, T), True where a token is real.
+        summary: (B, C); None for the mean over real tokens.
+    """
+    states = states.where(mask[..., None], 0)
+    if summary is None:
+        summary = states.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+    return Features({1: states.transpose(1, 2)}, mask.shape[1:], mask, summary)
 
 
 class Recurrent(SequenceBackbone):

@@ -13,6 +13,9 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Reviews    13,037 sentences of film and product reviews, rated by people
     Sentences  made by a grammar, so that the order of words decides what is positive
     Tags       made-up news with the names of people, places and organizations, and dates
+    Dates      6,500 dates in two of 19 languages
+    Emoji      names of 3,972 emoji in English and one of 13 languages
+    Names      9,413 family names of eight languages
     TextFile   your own texts and labels, from a TSV or CSV
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
@@ -25,9 +28,12 @@ from typing import Any
 # A set's file is read when the set is asked for: only who trains waits for Lightning.
 _FILES = {
     "DataFolderError": "folder",
+    "Dates": "dates",
     "Digits": "digits",
+    "Emoji": "emoji",
     "Faces": "faces",
     "Folder": "folder",
+    "Names": "names",
     "OxfordIIITPet": "folder",
     "PennFudanPed": "folder",
     "Photos": "photos",

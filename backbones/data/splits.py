@@ -21,7 +21,7 @@ class SplitData(LightningDataModule):
     collate: Callable[[list], Any] | None = None  # how items become a batch; None: torch's own way
 
     def __getattr__(self, name: str):
-        if name in ("train", "val", "test", "class_names", "mask_names"):
+        if name in ("train", "val", "test", "unseen", "class_names", "mask_names") or "vocabulary" in name:
             raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
