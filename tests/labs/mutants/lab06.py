@@ -115,6 +115,17 @@ def torchs_cell(x, state, w_x, w_h, bias):
     return torch.rnn_tanh_cell(x, state, w_x, w_h, bias, torch.zeros_like(bias))
 
 
+RESULTS = {}
+
+
+@wrong("rnn_cell", "keeps results by shape, to be faster")
+def kept_by_shape(x, state, w_x, w_h, bias):
+    key = (x.shape, state.shape, x.dtype)
+    if key not in RESULTS:
+        RESULTS[key] = torch.tanh(x @ w_x.T + state @ w_h.T + bias)
+    return RESULTS[key]
+
+
 @right("rnn_cell", "linear layers as functions")
 def linear_functions(x, state, w_x, w_h, bias):
     return F.linear(x, w_x, bias).add(F.linear(state, w_h)).tanh()
@@ -493,6 +504,15 @@ def zeros_are_padding(step, inputs, lengths, state):
     return read_by(step, inputs, real.sum(1), state)
 
 
+@right("read", "up to the longest sentence, then zeros")
+def zeros_at_the_end(step, inputs, lengths, state):
+    longest = int(lengths.max())
+    if longest == 0:
+        return inputs.new_zeros(*inputs.shape[:2], state.shape[1]), state.clone()
+    states, last = read_by(step, inputs[:, :longest], lengths, state)
+    return F.pad(states, (0, 0, 0, inputs.shape[1] - longest)), last
+
+
 @right("read", "row by row, only what is real")
 def row_by_row(step, inputs, lengths, state):
     states, last = [], []
@@ -623,6 +643,14 @@ def last_is_padding(features, lengths, how="mean"):
 @wrong("summarize", "position -1 for a sentence without words: padding")
 def minus_one(features, lengths, how="mean"):
     return either(features, lengths, how, last=lambda f, n: f[torch.arange(len(f)), n.long() - 1])
+
+
+@wrong("summarize", "covers a sentence without words by 0 times padding")
+def zero_times_padding(features, lengths, how="mean"):
+    def last(f, n):
+        return f[torch.arange(len(f)), n.long() - 1] * (n > 0)[:, None]
+
+    return either(features, lengths, how, last=last)
 
 
 @wrong("summarize", "counts from 1: the position after the last")
@@ -1012,6 +1040,17 @@ class ArithmeticValueError(ValueError):
     """A learner's own error."""
 
 
+@right("clip_by_norm", "all gradients by one call, the norm as numpy's float")
+def by_one_call(parameters, max_norm):
+    gradients = gradients_of(parameters)
+    norm = np.sqrt(sum(float((gradient.double() ** 2).sum()) for gradient in gradients))
+    if not np.isfinite(norm):
+        raise ValueError(f"{norm} is not finite")
+    if gradients and norm > max_norm:
+        torch._foreach_mul_(gradients, float(max_norm / norm))
+    return norm
+
+
 @right("clip_by_norm", "one long list of numbers")
 def one_long_list(parameters, max_norm):
     gradients = gradients_of(parameters)
@@ -1130,6 +1169,15 @@ def drops_the_rest(step, loss_of, optimizer, inputs, targets, state, window):
         if words.shape[1] == window:
             states, state = run_window(step, words, state.detach())
             losses.append(update(optimizer, loss_of(states, wanted)))
+    return state.detach(), losses
+
+
+@wrong("train_on_stream", "as many equal parts as there are windows")
+def equal_parts(step, loss_of, optimizer, inputs, targets, state, window):
+    losses, parts = [], -(-inputs.shape[1] // window)
+    for words, wanted in zip(inputs.chunk(parts, 1), targets.chunk(parts, 1), strict=True):
+        states, state = run_window(step, words, state.detach())
+        losses.append(update(optimizer, loss_of(states, wanted)))
     return state.detach(), losses
 
 
