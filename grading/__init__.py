@@ -8,4 +8,5 @@ repair.py    is it this lab's notebook, and is every graded cell in it once?
 convert.py   nbgrader's steps, set up and run
 grade.py     one student after the other, and the points
 report.py    the CSV, the page for a student whose notebook has a problem, the summary
+kinds.py     what the hidden checks of labs ask for: one helper for each kind of slip
 """
