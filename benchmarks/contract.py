@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
+import timm
 import torch
 
 from backbones import BackboneError, backbone_names, check_backbone, create_backbone
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--beginning", default="", help="only names that begin with this; writes nothing")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
-    names = [name for name in backbone_names() if name.startswith(options.beginning)]
+    names = [name for name in backbone_names() if name.startswith(options.beginning) and timm.is_model(name)]
     outcomes: Counter[str] = Counter()
     faults: list[str] = []
     with ProcessPoolExecutor(options.workers) as pool:

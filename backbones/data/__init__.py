@@ -1,5 +1,6 @@
 """Data for the lessons and labs, from real pictures inside installed packages, so nothing is downloaded.
-Your own pictures come from a folder. Two well-known sets are downloaded only by `download=True`.
+Your own pictures come from a folder, your own texts from a table. Two well-known sets are downloaded only by
+`download=True`; the set-up fetched the reviews.
 
 Each set to train on is a LightningDataModule; a class says shapes, value range, classes, source and licence.
 
@@ -8,6 +9,12 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Faces    200 crops with and without a face, 25x25
     Scenes   generated shapes on photographs, with class, box and mask for every object
     Folder   your own pictures, of any sizes, with masks, or boxes in COCO's JSON, or both
+
+    Reviews    13,037 sentences of film and product reviews, rated by people
+    Sentences  made by a grammar, so that the order of words decides what is positive
+    Tags       made-up news with the names of people, places and organizations, and dates
+    Dates      6,500 dates in two of 19 languages
+    Emoji      names of 3,972 emoji in English and one of 13 languages
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -19,13 +26,19 @@ from typing import Any
 # A set's file is read when the set is asked for: only who trains waits for Lightning.
 _FILES = {
     "DataFolderError": "folder",
+    "Dates": "dates",
     "Digits": "digits",
+    "Emoji": "emoji",
     "Faces": "faces",
     "Folder": "folder",
     "OxfordIIITPet": "folder",
     "PennFudanPed": "folder",
     "Photos": "photos",
+    "Reviews": "reviews",
     "Scenes": "scenes",
+    "Sentences": "sentences",
+    "Tags": "tags",
+    "Vocabulary": "vocabulary",
 }
 __all__ = list(_FILES)
 

@@ -43,7 +43,7 @@ def normalization(mean: Statistic, std: Statistic, channels: int) -> v2.Transfor
 
 
 def package_file(path: str) -> Path:
-    """Where a data file lies that scikit-image or scikit-learn brings, found without importing the package.
+    """Where a data file lies that an installed package brings, found without importing the package.
 
     Args:
         path: starting with the package's name: "skimage/data/coffee.png".
@@ -53,7 +53,7 @@ def package_file(path: str) -> Path:
     package, _, inside = path.partition("/")
     spec = find_spec(package)
     if spec is None or not (file := Path(spec.origin).parent / inside).is_file():
-        project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}[package]
+        project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}.get(package, package)
         raise FileNotFoundError(
             f"{path} is not there, though {project} should have brought it: "
             f"install it again with `pip install --force-reinstall {project}`"

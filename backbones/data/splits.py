@@ -1,6 +1,6 @@
-"""Data in three parts as LightningDataModules, and among them the sets of small labeled images."""
+"""Data in three parts as LightningDataModules: labeled texts, small labeled images, and what all share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from .images import Statistic, check_positive, normalization
+from .vocabulary import Vocabulary
 
 
 class SplitData(LightningDataModule):
@@ -20,7 +21,7 @@ class SplitData(LightningDataModule):
     collate: Callable[[list], Any] | None = None  # how items become a batch; None: torch's own way
 
     def __getattr__(self, name: str):
-        if name in ("train", "val", "test", "class_names", "mask_names"):
+        if name in ("train", "val", "test", "unseen", "class_names", "mask_names") or "vocabulary" in name:
             raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -36,6 +37,31 @@ class SplitData(LightningDataModule):
     def test_dataloader(self) -> DataLoader:
         """Batches in fixed order."""
         return DataLoader(self.test, self.batch_size, collate_fn=self.collate)
+
+
+class LabeledTexts(SplitData):
+    """Texts with a class each: `setup()` of a subclass makes the parts, lists of items with .text and .label.
+
+    Attributes: class_names, in label order; vocabulary, which turns texts into numbers by `.batch(texts)`.
+    """
+
+    class_names: Sequence[str]
+    vocabulary: Any
+
+    def texts(self, part: str) -> list[str]:
+        """The texts of "train", "val" or "test", in the order of that part."""
+        return [item.text for item in getattr(self, part)]
+
+    def need_vocabulary(self) -> None:
+        """Take the words of the training texts, unless a vocabulary was given."""
+        if self.vocabulary is None:
+            self.vocabulary = Vocabulary.of(self.texts("train"))
+
+    def collate(self, items: list) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Make a batch ((tokens (B, T), lengths (B,)), labels (B,)), all int64."""
+        return self.vocabulary.batch([item.text for item in items]), torch.tensor(
+            [item.label for item in items]
+        )
 
 
 class LabeledImages(SplitData):

@@ -1,4 +1,4 @@
-"""Heads with one answer for the whole input: average over all positions, then a linear layer."""
+"""Heads with one answer for the whole input: one vector for all of it, then a linear layer."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ from ..backbone import ByStride, Features
 
 
 class ClassificationHead(nn.Module):
-    """Global average pooling over the deepest map, then dropout and one linear layer.
+    """The backbone's summary or, without one, the mean of the deepest map; dropout; one linear layer.
 
     Average pooling: Lin, Chen, Yan, Network in Network (2013), section 3.2.
     """
@@ -31,7 +31,10 @@ class ClassificationHead(nn.Module):
         Returns:
             logits (B, num_classes).
         """
-        return self.classifier(self.dropout(average(features, self.stride)))
+        summary = getattr(features, "summary", None)
+        if summary is None:
+            summary = average(features, self.stride)
+        return self.classifier(self.dropout(summary))
 
 
 def average(features: Features, stride: int) -> Tensor:

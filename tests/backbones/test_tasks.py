@@ -689,7 +689,7 @@ def test_each_epoch_s_precision_is_its_own():
 
 def test_batches_without_the_answers_that_a_task_needs_are_refused(network):
     scenes = Scenes(image_size=64, count=2, val_count=1, test_count=1)
-    with pytest.raises(TypeError, match=r"\(images, label\), these have: image, presence, targets, mask"):
+    with pytest.raises(TypeError, match=r"\(inputs, label\), these have: image, presence, targets, mask"):
         fit(Classification(network, num_classes=3), scenes, epochs=1)
-    with pytest.raises(TypeError, match=r"\(images, mask\), these have: 3 things without names"):
+    with pytest.raises(TypeError, match=r"\(inputs, mask\), these have: 3 things without names"):
         segmentation(Deeper())._pair((1, 2, 3))
