@@ -81,14 +81,14 @@ def empty_row_is_even(scores, mask):
     "masked_softmax", "minus infinity is added: the nan is exchanged afterwards, and the gradient stays nan"
 )
 def gradient_is_nan(scores, mask):
-    scores = scores.nan_to_num().clamp(-1e35, 1e35) if scores.dtype != torch.float16 else scores
     return (scores + torch.where(mask, 0.0, -INF).to(scores.dtype)).softmax(-1).nan_to_num(0.0)
 
 
 @wrong("masked_softmax", "hides in place: the scores are overwritten")
 def hides_in_place(scores, mask):
-    kept = scores.detach().masked_fill_(~mask, -INF) if scores.is_contiguous() else scores
-    return softmax_hiding(scores, mask) + 0 * kept.sum().nan_to_num(0, 0, 0)
+    with torch.no_grad():
+        scores[~mask.expand(scores.shape)] = -INF
+    return softmax_hiding(scores, mask)
 
 
 @wrong("masked_softmax", "scores[~mask] = ..., for masks of the same shape only")
@@ -143,8 +143,8 @@ def padding_at_the_end(scores, mask):
     return softmax_hiding(scores, torch.arange(mask.shape[-1]).expand(mask.shape) < count)
 
 
-@wrong("masked_softmax", "a score of 0 is taken for padding")
-def largest_clamped(scores, mask):
+@wrong("masked_softmax", "cuts scores off at -10000, against overflow")
+def cut_off(scores, mask):
     return softmax_hiding(scores.clamp(min=-1e4), mask)
 
 
@@ -1591,9 +1591,8 @@ def row_after_row(batches):
     for logits, target in batches:
         for scores, row in zip(logits, target[:, 1:], strict=True):
             tokens = [(place, int(token)) for place, token in enumerate(row) if token != PAD]
-            nats += sum(
-                float(scores[:, place].logsumexp(0) - scores[token, place]) for place, token in tokens
-            )
+            losses = scores.logsumexp(0) - scores  # (K, S - 1)
+            nats += sum(losses[token, place].item() for place, token in tokens)
             count += len(tokens)
     if count < 1:
         raise ValueError("nothing to predict")
