@@ -66,7 +66,7 @@ def rooms(*names: str) -> tuple[str, ...]:
     return tuple(f"backbones.{name}" for name in names)
 
 
-NETWORKS = rooms("vision", "weights", "trial", "deeplab", "heads", "graphs")
+NETWORKS = rooms("vision", "text", "minilm", "graphs", "weights", "trial", "deeplab", "heads")
 RULES = [
     (("backbones",), ("grading", "authoring", "tests", "benchmarks", "segmentation_models_pytorch")),
     (rooms("data", "measure", "show"), rooms("tasks", "training")),
