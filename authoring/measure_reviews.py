@@ -2,7 +2,7 @@
 
 What lesson 06 shows beside its own short training. Each backbone learns from all training sentences of
 `Reviews`, under the same head, with the same rates and as many passes, from three starts. One of them learns
-and is tested a second time on the same sentences with their words shuffled: what it loses is what order bought.
+and is tested again on the same sentences with their words shuffled: what it loses is what order bought.
 
 About ten minutes on one core. Writes notebooks/measured/reviews/order.csv, a row for each run.
 """
