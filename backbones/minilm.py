@@ -11,7 +11,8 @@ The weights are "all-MiniLM-L6-v2": trained on a billion pairs of texts so that 
 vectors (how: Reimers and Gurevych, Sentence-BERT, 2019). Apache-2.0.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbone import Backbone, BackboneError, ByStride, Features, register
+from .backbone import BackboneError, Features, register
+from .text import SequenceBackbone, TokenError, check_tokens, features_of
 from .weights import Bundled, WeightsMissingError, check_fit, expect_checksum, read_weights
 
 # As in the model's config.json.
@@ -94,7 +96,7 @@ class EncoderLayer(nn.Module):
         return self.norm(x + self.dropout(self.contract(F.gelu(self.expand(x)))))
 
 
-class MiniLM(Backbone):
+class MiniLM(SequenceBackbone):
     """Word pieces in, one vector for each of them and one for the whole text out.
 
     Attributes:
@@ -113,99 +115,49 @@ class MiniLM(Backbone):
             dropout: the share of numbers that training sets to zero, as BERT's.
         Raises:
             WeightsMissingError, WeightsDamagedError, WeightsMismatchError: see `weights.py`.
-            BackboneError: there are no so many layers.
+            BackboneError: for another number of layers.
         """
-        super().__init__()
         if layers not in range(LAYERS + 1):
             raise BackboneError(
                 f"layers={layers!r}: MiniLM has {LAYERS}, choose a whole number from 0 to {LAYERS}."
             )
-        self.name, self.channels = "minilm", ByStride({1: WIDTH})
-        self.embedding = nn.Embedding(PIECES, WIDTH)
+        super().__init__("minilm", PIECES, WIDTH, WIDTH)
         self.positions = nn.Embedding(POSITIONS, WIDTH)
-        self.types = nn.Embedding(2, WIDTH)  # BERT learned from pairs: first or second sentence
-        self.norm = nn.LayerNorm(WIDTH, EPS)
-        self.dropout = nn.Dropout(dropout)
+        self.types = nn.Embedding(2, WIDTH)  # BERT learned from pairs: first or second text
+        self.norm, self.embedding_dropout = nn.LayerNorm(WIDTH, EPS), nn.Dropout(dropout)
         self.layers = nn.ModuleList(EncoderLayer(WIDTH, NUM_HEADS, HIDDEN, dropout) for _ in range(layers))
-        for part in self.modules():  # BERT's own start; torch's would make embeddings fifty times as large
+        for part in self.modules():  # BERT's own start; torch's makes embeddings fifty times as large
             if isinstance(part, nn.Linear | nn.Embedding):
                 nn.init.normal_(part.weight, std=0.02)
         if weights is not None:
             self.load_state_dict(_read(weights, self.state_dict()))
 
-    def forward(self, tokens: Tensor, lengths: Tensor | None = None) -> Features:
-        """What each position and the whole text mean.
-
-        Args:
-            tokens: int64 (B, T), from `MiniLMTokenizer`, T at most 512.
-            lengths: int64 (B,), how many of each row are real; None: all.
-        Returns:
-            {1: (B, 384, T)}, 0 where padded; `summary` (B, 384) is the mean over real positions.
-        Raises:
-            BackboneError: for anything else.
-        """
-        x, mask = self._embed(tokens, lengths)
-        for layer in self.layers:
-            x = layer(x, mask)
-        return _features(x, mask)
+    def read(self, vectors: Tensor, mask: Tensor) -> tuple[Tensor, None]:
+        return deque(self._by_layer(vectors, mask), maxlen=1).pop(), None  # forgets all but the last
 
     def states(self, tokens: Tensor, lengths: Tensor | None = None) -> list[Features]:
-        """The features before the first layer and after each, from one pass: len(layers) + 1 of them."""
-        x, mask = self._embed(tokens, lengths)
-        states = [x]
+        """The features before the first layer and after each, from one pass: len(layers) + 1 of them.
+
+        Args and errors as of `forward`, whose features are the last.
+        """
+        mask = check_tokens(tokens, lengths, PIECES)
+        return [features_of(x, mask) for x in self._by_layer(self.embedding(tokens), mask)]
+
+    def _by_layer(self, vectors: Tensor, mask: Tensor) -> Iterator[Tensor]:
+        """(B, T, C) before the first layer, then after each."""
+        length = vectors.shape[1]
+        if length > POSITIONS:
+            raise TokenError(
+                f"a text of {length} tokens is too long, MiniLM reads {POSITIONS}: cut it, as its tokenizer "
+                "does"
+            )
+        x = self.norm(vectors + self.positions.weight[:length] + self.types.weight[0])
+        x = self.embedding_dropout(x)
+        yield x
+        padded = None if vectors.is_meta or bool(mask.all()) else mask  # nothing to hide is faster
         for layer in self.layers:
-            states.append(layer(states[-1], mask))
-        return [_features(x, mask) for x in states]
-
-    def _embed(self, tokens: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """(B, T) => (B, T, C), and bool (B, T): which positions are real; None: all."""
-        _expect_tokens(tokens, lengths)
-        length = tokens.shape[1]
-        x = self.embedding(tokens) + self.positions.weight[:length] + self.types.weight[0]
-        mask = None
-        if lengths is not None:
-            mask = torch.arange(length, device=tokens.device) < lengths[:, None]
-        return self.dropout(self.norm(x)), mask
-
-
-def _features(x: Tensor, mask: Tensor | None) -> Features:
-    """(B, T, C) => {1: (B, C, T)}, and the mean over real positions as the summary."""
-    if mask is None:
-        mask, summary = x.new_ones(x.shape[:2], dtype=torch.bool), x.mean(1)
-    else:
-        x = x * mask[..., None]
-        summary = x.sum(1) / mask.sum(1, keepdim=True)
-    return Features({1: x.transpose(1, 2)}, x.shape[1:2], mask, summary)
-
-
-def _expect_tokens(tokens: Tensor, lengths: Tensor | None) -> None:
-    """Raise BackboneError, with the remedy, unless these are a batch that MiniLM can read."""
-    if not isinstance(tokens, Tensor) or tokens.dtype != torch.int64 or tokens.ndim != 2:
-        found = (
-            f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, Tensor) else type(tokens).__name__
-        )
-        raise BackboneError(
-            f"expected tokens as int64 (B, T), got {found}: MiniLMTokenizer().batch(texts) makes them."
-        )
-    if not 1 <= tokens.shape[1] <= POSITIONS:
-        raise BackboneError(
-            f"these texts have {tokens.shape[1]} tokens, MiniLM reads 1 to {POSITIONS}: cut them, "
-            "as MiniLMTokenizer does."
-        )
-    if lengths is not None and (not isinstance(lengths, Tensor) or lengths.shape != tokens.shape[:1]):
-        raise BackboneError(f"expected one length for each of the {len(tokens)} texts, got {lengths!r:.60}.")
-    if tokens.is_meta or not tokens.numel():
-        return
-    if not 0 <= tokens.min() <= tokens.max() < PIECES:
-        raise BackboneError(
-            f"tokens range from {tokens.min()} to {tokens.max()}, MiniLM knows 0 to {PIECES - 1}: "
-            "they are another vocabulary's, take MiniLMTokenizer."
-        )
-    if lengths is not None and not 1 <= lengths.min() <= lengths.max() <= tokens.shape[1]:
-        raise BackboneError(
-            f"lengths range from {lengths.min()} to {lengths.max()}: here a text has 1 to "
-            f"{tokens.shape[1]} tokens."
-        )
+            x = layer(x, padded)
+            yield x
 
 
 def _read(weights: Any, own: dict[str, Tensor]) -> dict[str, Tensor]:

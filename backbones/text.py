@@ -124,10 +124,21 @@ class SequenceBackbone(Backbone):
         """
         mask = check_tokens(tokens, lengths, self.embedding.num_embeddings)
         states, summary = self.read(self.dropout(self.embedding(tokens)), mask)  # => (B, T, C)
-        states = states.where(mask[..., None], 0)
-        if summary is None:
-            summary = states.sum(dim=1) / mask.sum(dim=1, keepdim=True)  # the mean over real tokens
-        return Features({1: states.transpose(1, 2)}, tokens.shape[1:], mask, summary)
+        return features_of(states, mask, summary)
+
+
+def features_of(states: Tensor, mask: Tensor, summary: Tensor | None = None) -> Features:
+    """What `read` found as features, with 0 at padded positions.
+
+    Args:
+        states: (B, T, C).
+        mask: bool (B, T), True where a token is real.
+        summary: (B, C); None for the mean over real tokens.
+    """
+    states = states.where(mask[..., None], 0)
+    if summary is None:
+        summary = states.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+    return Features({1: states.transpose(1, 2)}, mask.shape[1:], mask, summary)
 
 
 class Recurrent(SequenceBackbone):
@@ -167,20 +178,19 @@ class Recurrent(SequenceBackbone):
         )
 
     def read(self, vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        lengths = mask.sum(dim=1)
         if vectors.is_meta or bool(mask.all()):
-            states, _ = self.cells(vectors)
+            states, last = self.cells(vectors)
         else:  # packed: the second direction begins at each row's last real token
-            packed = pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            states, _ = pad_packed_sequence(
-                self.cells(packed)[0], batch_first=True, total_length=mask.shape[1]
-            )
-        rows = torch.arange(len(mask), device=mask.device)
-        last, first = states[rows, lengths - 1], states[:, 0]
-        if not self.cells.bidirectional:
-            return states, last
-        width = self.cells.hidden_size
-        return states, torch.cat([last[:, :width], first[:, width:]], dim=1)
+            lengths = mask.sum(dim=1).cpu()
+            packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+            packed, last = self.cells(packed)
+            states, _ = pad_packed_sequence(packed, batch_first=True, total_length=mask.shape[1])
+        if isinstance(last, tuple):
+            last, _ = last  # an LSTM's memory cell stays inside
+        directions = 2 if self.cells.bidirectional else 1
+        return states, last[-directions:].transpose(0, 1).flatten(
+            1
+        )  # (layers x directions, B, width) => (B, C)
 
 
 class Transformer(SequenceBackbone):
