@@ -1,4 +1,4 @@
-"""What lessons show of models that are too large to train in them: complete, and of the scenes they claim."""
+"""What lessons show of models that take too long to train in them: complete, and of the data they claim."""
 
 import csv
 from itertools import product
@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from authoring import measure_deeplab
+from authoring import measure_deeplab, measure_reviews
 from authoring.measure_deeplab import STARTS
-from backbones.data import Scenes
+from backbones.data import Reviews, Scenes
 
 HEADS = {"-".join(map(str, which)) for which in product((16, 8), (0, 1, 2), (True, False))}
 
@@ -56,3 +56,36 @@ def test_an_unknown_start_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_deeplab.main(["resnet101"])
     assert "no start resnet101: choose from resnet101-random" in capsys.readouterr().err
+
+
+def orders() -> list[dict[str, str]]:
+    return list(csv.DictReader(measure_reviews.RESULTS.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_reader_of_reviews_was_measured_from_every_start():
+    found = [(row["backbone"], row["words"], int(row["seed"])) for row in orders()]
+    assert found == [(*run, seed) for run in measure_reviews.RUNS for seed in measure_reviews.SEEDS]
+    assert all(int(row["epochs"]) == measure_reviews.EPOCHS for row in orders())
+    assert all(0.5 < float(row["test_accuracy"]) < 0.94 for row in orders())  # chance, and people
+
+
+def test_shuffled_reviews_are_the_same_words_in_another_order():
+    data = [kind(batch_size=4) for kind in (Reviews, measure_reviews.ShuffledReviews)]
+    for reviews in data:
+        reviews.setup()
+    kept, shuffled = (reviews.collate(reviews.test[:50]) for reviews in data)
+    assert (kept[1] == shuffled[1]).all()
+    assert (kept[0][1] == shuffled[0][1]).all()  # lengths
+    assert (kept[0][0].sort().values == shuffled[0][0].sort().values).all()
+    assert (kept[0][0] != shuffled[0][0]).any(dim=1).all()  # no sentence of these stayed as it was
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_reviews_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_reviews, "RESULTS", tmp_path / "order.csv")
+    monkeypatch.setattr(measure_reviews, "RUNS", [("bag", "shuffled")])
+    monkeypatch.setattr(measure_reviews, "SEEDS", [0])
+    monkeypatch.setattr(measure_reviews, "EPOCHS", 1)
+    measure_reviews.main()
+    assert [row["backbone"] for row in orders()] == ["bag"]
+    assert "bag shuffled" in capsys.readouterr().out
