@@ -178,20 +178,19 @@ class Recurrent(SequenceBackbone):
         )
 
     def read(self, vectors: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        lengths = mask.sum(dim=1)
         if vectors.is_meta or bool(mask.all()):
-            states, _ = self.cells(vectors)
+            states, last = self.cells(vectors)
         else:  # packed: the second direction begins at each row's last real token
-            packed = pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            states, _ = pad_packed_sequence(
-                self.cells(packed)[0], batch_first=True, total_length=mask.shape[1]
-            )
-        rows = torch.arange(len(mask), device=mask.device)
-        last, first = states[rows, lengths - 1], states[:, 0]
-        if not self.cells.bidirectional:
-            return states, last
-        width = self.cells.hidden_size
-        return states, torch.cat([last[:, :width], first[:, width:]], dim=1)
+            lengths = mask.sum(dim=1).cpu()
+            packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
+            packed, last = self.cells(packed)
+            states, _ = pad_packed_sequence(packed, batch_first=True, total_length=mask.shape[1])
+        if isinstance(last, tuple):
+            last, _ = last  # an LSTM's memory cell stays inside
+        directions = 2 if self.cells.bidirectional else 1
+        return states, last[-directions:].transpose(0, 1).flatten(
+            1
+        )  # (layers x directions, B, width) => (B, C)
 
 
 class Transformer(SequenceBackbone):

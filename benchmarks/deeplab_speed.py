@@ -73,7 +73,10 @@ def contestants(name: str, draw: random.Random) -> dict[str, nn.Module]:
 
 
 def take_turns(
-    runs: dict[str, Callable[[], object]], rounds: int, draw: random.Random
+    runs: dict[str, Callable[[], object]],
+    rounds: int,
+    draw: random.Random,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Milliseconds of each, `rounds` times, in turns; before that three rounds to warm up.
 
@@ -83,10 +86,10 @@ def take_turns(
     times: dict[str, list[float]] = {label: [] for label in runs}
     for turn in range(rounds + 3):
         for label in draw.sample(list(runs), len(runs)):
-            began = time.perf_counter()
+            began = clock()
             runs[label]()
             if turn >= 3:
-                times[label].append(1000 * (time.perf_counter() - began))
+                times[label].append(1000 * (clock() - began))
     return times
 
 

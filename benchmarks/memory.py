@@ -1,4 +1,4 @@
-"""Peak memory of inference: the most that the input and intermediate results occupy at one moment."""
+"""Peak memory: the most that the input and intermediate results occupy at one moment."""
 
 from typing import Any
 
@@ -33,19 +33,24 @@ class _Live(TorchDispatchMode):
         return result
 
 
-def peak_bytes(module: nn.Module, images: Tensor) -> int:
+def peak_bytes(module: nn.Module, *inputs: Tensor, backward: bool = False) -> int:
     """Without parameters and without the scratch space of kernels.
 
     Args:
         module: is run once as it is; put it in eval mode.
-        images: its input; what is done in place does not reach it.
+        inputs: of the module; what is done in place does not reach them.
+        backward: go back as well, from the sum of its one result; gradients count, and those that the
+            parameters had are gone.
 
     Returns:
         Bytes.
     """
-    images = images.clone()
+    inputs = tuple(tensor.clone() for tensor in inputs)
     live = _Live(module)
-    live.occupy(images)
-    with torch.no_grad(), live:
-        module(images)
+    live.occupy(inputs)
+    with torch.set_grad_enabled(backward), live:
+        result = module(*inputs)
+        if backward:
+            module.zero_grad()
+            result.sum().backward()
     return live.peak

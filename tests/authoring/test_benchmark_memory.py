@@ -34,3 +34,25 @@ def test_the_images_are_not_changed() -> None:
     before = images.clone()
     peak_bytes(nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(3, 4, 1)), images)
     assert torch.equal(images, before)
+
+
+def test_two_inputs_and_the_way_back() -> None:
+    """Of x @ y + the bias: x, y, product, sum; then the total, its gradient, and those of bias and of x @ y.
+
+    On the way back the total is gone, its gradient (one number, seen as 4 x 4) waits; the bias' is new.
+    """
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.zeros(4, 4))
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.exp(x @ y + self.bias)
+
+    given = torch.rand(4, 4), torch.rand(4, 4)
+    module = Product()
+    assert peak_bytes(module, *given) == 4 * 16 * 4  # x, y; two of product, sum, exponential
+    # x, y, the exponential (kept for the way back), total and its gradient, and the gradient of the sum.
+    assert peak_bytes(module, *given, backward=True) == 4 * (16 * 4 + 2)
+    assert torch.equal(module.bias.grad, torch.exp(given[0] @ given[1]))
