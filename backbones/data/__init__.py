@@ -16,6 +16,7 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Dates      6,500 dates in two of 19 languages
     Emoji      names of 3,972 emoji in English and one of 13 languages
     Names      9,413 family names of eight languages
+    Words      2,213 rated words in one graph, joined by letters or by meaning
     TextFile   your own texts and labels, from a TSV or CSV
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
@@ -44,6 +45,8 @@ _FILES = {
     "TextFile": "textfile",
     "TextFileError": "textfile",
     "Vocabulary": "vocabulary",
+    "Words": "words",
+    "nearest_neighbors": "words",
 }
 __all__ = list(_FILES)
 
