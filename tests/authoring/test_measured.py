@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from authoring import measure_deeplab, measure_reviews
+from authoring import measure_deeplab, measure_reviews, measure_translation
 from authoring.measure_deeplab import STARTS
 from backbones.data import Reviews, Scenes
 
@@ -89,3 +89,24 @@ def test_the_command_that_measured_the_reviews_still_runs(tmp_path, monkeypatch,
     measure_reviews.main()
     assert [row["backbone"] for row in orders()] == ["bag"]
     assert "bag shuffled" in capsys.readouterr().out
+
+
+# ---- Lesson 08 -----------------------------------------------------------------------------------
+
+
+def translations() -> list[dict[str, str]]:
+    return list(csv.DictReader(measure_translation.RESULTS.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_encoder_was_measured_from_every_start():
+    pairs = [(row["network"], int(row["seed"])) for row in translations()]
+    assert pairs == list(product(measure_translation.NETWORKS, measure_translation.SEEDS))
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_encoders_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_translation, "RESULTS", tmp_path / "t.csv")
+    monkeypatch.setattr(measure_translation, "SEEDS", (0,))
+    assert measure_translation.main(["--count", "32", "--epochs", "1"]) == 0
+    assert [row["network"] for row in translations()] == list(measure_translation.NETWORKS)
+    assert "bag of letters, start 0" in capsys.readouterr().out
