@@ -126,6 +126,19 @@ def kept_by_shape(x, state, w_x, w_h, bias):
     return RESULTS[key]
 
 
+@wrong("rnn_cell", "computes in float32 and calls the result float64")
+def rounded_to_float32(x, state, w_x, w_h, bias):
+    z = x.float() @ w_x.float().T + state.float() @ w_h.float().T + bias.float()
+    return z.tanh().to(x.dtype)
+
+
+@wrong("rnn_cell", "covers nan by 0: the numbers look right, the gradients do not")
+def covers_nan(x, state, w_x, w_h, bias):
+    z = x @ w_x.T + state @ w_h.T + bias
+    grown = torch.exp(2 * z)
+    return torch.where(z > 40, torch.ones_like(z), (grown - 1) / (grown + 1))
+
+
 @right("rnn_cell", "linear layers as functions")
 def linear_functions(x, state, w_x, w_h, bias):
     return F.linear(x, w_x, bias).add(F.linear(state, w_h)).tanh()
@@ -145,6 +158,12 @@ def by_einsum(x, state, w_x, w_h, bias):
 def number_by_number(x, state, w_x, w_h, bias):
     numbers = [(x * w_x[k]).sum(1) + (state * w_h[k]).sum(1) + bias[k] for k in range(len(bias))]
     return torch.stack(numbers, dim=1).tanh()
+
+
+@right("rnn_cell", "a loop over the sentences, each a vector")
+def sentence_by_sentence(x, state, w_x, w_h, bias):
+    pairs = zip(x, state, strict=True)
+    return torch.stack([(w_x.mv(word) + w_h.mv(old) + bias).tanh() for word, old in pairs])
 
 
 @right("rnn_cell", "tanh by a sigmoid, which does not overflow")
@@ -313,6 +332,23 @@ def hidden_lstm_layer(x, state, w_x, w_h, b_x, b_h):
     cell = nn.LSTMCell(x.shape[1], state[0].shape[1]).to(x.dtype)
     parts = {"weight_ih": w_x, "weight_hh": w_h, "bias_ih": b_x, "bias_hh": b_h}
     return torch.func.functional_call(cell, parts, (x, state))
+
+
+@wrong("lstm_cell", "the sigmoid as its formula stands: its gradient is nan where a gate is closed")
+def sigmoid_as_printed(*inputs):
+    def update(c, i, f, g, o):
+        i, f, o = (1 / (1 + torch.exp(-z)) for z in (i, f, o))
+        c = f * c + i * g.tanh()
+        return o * c.tanh(), c
+
+    return lstm_by(update, *inputs)
+
+
+@wrong("lstm_cell", "computes in float32 and calls the results float64")
+def lstm_rounded_to_float32(x, state, *parameters):
+    h, c = state
+    out = lstm_by(usual, x.float(), (h.float(), c.float()), *(p.float() for p in parameters))
+    return tuple(part.to(x.dtype) for part in out)
 
 
 @right("lstm_cell", "four products, a slice for each gate")
@@ -502,6 +538,38 @@ def read_without_gradients(step, inputs, lengths, state):
 def zeros_are_padding(step, inputs, lengths, state):
     real = (inputs.nan_to_num(0, 0, 0) != 0).any(2)
     return read_by(step, inputs, real.sum(1), state)
+
+
+@wrong("read", "replaces nan only: infinite padding comes back in the gradient")
+def only_nan_is_replaced(step, inputs, lengths, state):
+    return read_by(step, inputs.masked_fill(inputs.isnan(), 0), lengths, state, fill=False)
+
+
+@wrong("read", "makes padding finite, but leaves it large")
+def large_padding_is_read(step, inputs, lengths, state):
+    return read_by(step, inputs.nan_to_num(), lengths, state, fill=False)
+
+
+@wrong("read", "calls the cell with no row where all sentences have ended")
+def calls_with_no_row(step, inputs, lengths, state):
+    states = []
+    for position in range(inputs.shape[1]):
+        rows = (lengths > position).nonzero()[:, 0]
+        new = step(inputs[rows, position], state[rows])
+        state = state.index_copy(0, rows, new)
+        states.append(torch.zeros_like(state).index_copy(0, rows, new))
+    return torch.stack(states, 1), state
+
+
+@wrong("read", "lengths in a type that holds 127 at most")
+def lengths_in_int8(step, inputs, lengths, state):
+    return read_by(step, inputs, lengths.to(torch.int8), state)
+
+
+@wrong("read", "states rounded to float32 on their way")
+def states_rounded(step, inputs, lengths, state):
+    states, last = read_by(step, inputs, lengths, state)
+    return states.float().to(inputs.dtype), last
 
 
 @right("read", "up to the longest sentence, then zeros")
@@ -743,6 +811,34 @@ def default_last(features, lengths, how="last"):
 @wrong("summarize", "leaves out nan by nanmean: other padding counts, nan in words would vanish")
 def by_nanmean(features, lengths, how="mean"):
     return either(features, lengths, how, mean=lambda f, n: f.nanmean(1).nan_to_num())
+
+
+@wrong("summarize", "looks at the beginning of `how` only")
+def begins_like(features, lengths, how="mean"):
+    for name, way in {"mean": mean_of, "last": last_of}.items():
+        if how.startswith(name):
+            return way(features, lengths)
+    raise ValueError(f"no such summary: {how}")
+
+
+@wrong("summarize", "looks whether `how` is a part of a name")
+def part_of_a_name(features, lengths, how="mean"):
+    if not how or how not in "mean or last":
+        raise ValueError(f"no such summary: {how}")
+    return last_of(features, lengths) if how in "last" else mean_of(features, lengths)
+
+
+@wrong("summarize", "lengths in a type that holds 127 at most")
+def short_lengths(features, lengths, how="mean"):
+    return either(features, lengths.to(torch.int8), how)
+
+
+@wrong("summarize", "replaces nan only, infinite padding times 0 is nan again")
+def only_nan_covered(features, lengths, how="mean"):
+    features = features.masked_fill(features.isnan(), 0)
+    real = torch.arange(features.shape[1]) < lengths[:, None]
+    clean = features * real[..., None]
+    return either(clean, lengths, how, mean=lambda f, n: f.sum(1) / n.long().clamp(min=1)[:, None])
 
 
 @right("summarize", "row by row")
@@ -1004,7 +1100,7 @@ def squares_in_place(parameters, max_norm):
     return norm
 
 
-@right("clip_by_norm", "torch's function, its error as a ValueError")
+@wrong("clip_by_norm", "torch's function, which adds a little to the norm: small ones shrink too much")
 def torchs_function(parameters, max_norm):
     try:
         return float(nn.utils.clip_grad_norm_(parameters, max_norm, error_if_nonfinite=True))
@@ -1012,12 +1108,61 @@ def torchs_function(parameters, max_norm):
         raise ValueError("the norm is not finite") from error
 
 
+@wrong("clip_by_norm", "adds a little to the norm, and clips at the limit itself")
+def adds_a_little(parameters, max_norm):
+    gradients = gradients_of(parameters)
+    norm = global_norm(gradients)
+    check_norm(norm)
+    if norm >= max_norm:
+        for gradient in gradients:
+            gradient *= max_norm / (norm + 1e-6)
+    return norm
+
+
+@wrong("clip_by_norm", "the limit is met about: a hundredth more may stay")
+def about_the_limit(parameters, max_norm):
+    gradients = gradients_of(parameters)
+    norm = global_norm(gradients)
+    check_norm(norm)
+    if norm > 1.01 * max_norm:
+        for gradient in gradients:
+            gradient *= max_norm / norm
+    return norm
+
+
+@wrong("clip_by_norm", "squares in float32: infinite for large gradients, 0 for small ones")
+def squares_in_float32(parameters, max_norm):
+    def norm_of(gradients):
+        return math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+
+    return clip_with(norm_of, parameters, max_norm)
+
+
+@wrong("clip_by_norm", "squares in float32, and where they overflow in float64: small gradients have norm 0")
+def squares_in_float64_if_large(parameters, max_norm):
+    def norm_of(gradients):
+        norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+        return norm if math.isfinite(norm) else global_norm(gradients)
+
+    return clip_with(norm_of, parameters, max_norm)
+
+
+@wrong("clip_by_norm", "the norm of float64 gradients rounded to float32 numbers first")
+def norm_in_float32(parameters, max_norm):
+    return clip_with(lambda gs: global_norm([g.float() for g in gs]), parameters, max_norm)
+
+
+@wrong("clip_by_norm", "the whole number 0 where there is no gradient")
+def whole_zero(parameters, max_norm):
+    return clip_with(global_norm, parameters, max_norm) or 0
+
+
 @right("clip_by_norm", "norm of norms")
 def norm_of_norms(parameters, max_norm):
     gradients = gradients_of(parameters)
     if not gradients:
         return 0.0
-    norm = torch.stack([gradient.norm().double() for gradient in gradients]).norm().item()
+    norm = torch.stack([gradient.double().norm() for gradient in gradients]).norm().item()
     check_norm(norm)
     for gradient in gradients:
         gradient.mul_(min(1.0, max_norm / norm) if norm else 1.0)
@@ -1051,10 +1196,20 @@ def by_one_call(parameters, max_norm):
     return norm
 
 
+@right("clip_by_norm", "numpy arrays, which share the gradients' memory")
+def shared_arrays(parameters, max_norm):
+    arrays = [p.grad.numpy() for p in parameters if p.grad is not None]
+    norm = float(np.linalg.norm([np.linalg.norm(array.astype(np.float64)) for array in arrays]))
+    check_norm(norm)
+    for array in arrays:
+        array *= min(1.0, max_norm / norm) if norm else 1.0
+    return norm
+
+
 @right("clip_by_norm", "one long list of numbers")
 def one_long_list(parameters, max_norm):
     gradients = gradients_of(parameters)
-    flat = torch.cat([torch.zeros(1), *(gradient.flatten().float() for gradient in gradients)])
+    flat = torch.cat([torch.zeros(1), *(gradient.flatten().double() for gradient in gradients)])
     norm = float(torch.linalg.vector_norm(flat))
     check_norm(norm)
     if norm > max_norm:
@@ -1070,7 +1225,7 @@ def loop_that_divides(parameters, max_norm):
         if p.grad is None:
             continue
         gradients.append(p.grad)
-        total += (p.grad**2).sum().item()
+        total += (p.grad.double() ** 2).sum().item()
     norm = total**0.5
     if math.isnan(norm) or math.isinf(norm):
         raise ValueError("not finite")
@@ -1319,6 +1474,50 @@ def targets_late(step, loss_of, optimizer, inputs, targets, state, window):
         states, state = run_window(step, words, state.detach())
         losses.append(update(optimizer, loss_of(states, wanted)))
     return state.detach(), losses
+
+
+@wrong("train_on_stream", "sets the gradients of the optimizer's first group to zero only")
+def first_group_only(step, loss_of, optimizer, inputs, targets, state, window):
+    losses = []
+    for words, wanted in windows_of(inputs, targets, window):
+        states, state = run_window(step, words, state.detach())
+        loss = loss_of(states, wanted)
+        for p in optimizer.param_groups[0]["params"]:
+            p.grad = None
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return state.detach(), losses
+
+
+@wrong("train_on_stream", "clips gradients, which nobody asked for")
+def clips_too(step, loss_of, optimizer, inputs, targets, state, window):
+    losses = []
+    for words, wanted in windows_of(inputs, targets, window):
+        states, state = run_window(step, words, state.detach())
+        loss = loss_of(states, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 10.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return state.detach(), losses
+
+
+@wrong("train_on_stream", "lowers the learning rate and leaves it there")
+def lowers_the_rate(step, loss_of, optimizer, inputs, targets, state, window):
+    out = recursive(step, loss_of, optimizer, inputs, targets, state, window)
+    for group in optimizer.param_groups:
+        group["lr"] /= 2
+    return out
+
+
+@wrong("train_on_stream", "puts the cell into training")
+def into_training(step, loss_of, optimizer, inputs, targets, state, window):
+    if isinstance(step, nn.Module):
+        step.train()
+    return recursive(step, loss_of, optimizer, inputs, targets, state, window)
 
 
 @right("train_on_stream", "slices, detaches at the end of a window and at the very beginning")

@@ -142,6 +142,14 @@ def as_lists(tags):
     return [list(span) for span in spans_by(as_asked, tags)]
 
 
+@wrong("spans_of", "capital and small letters are the same to it: Place goes on with place")
+def any_case(tags):
+    def begins(tag, before):
+        return tag[0] == "B" or tag[2:].casefold() != before[2:].casefold()
+
+    return spans_by(begins, tags)
+
+
 @right("spans_of", "one comparison of each tag with the one before")
 def by_pairs(tags):
     return spans_by(as_asked, tags)
@@ -361,6 +369,20 @@ def takes_out(predicted, truth):
     return 2 * right_ones / total if right_ones else 0.0
 
 
+@wrong("entity_f1", "sorts the predicted spans in place")
+def sorts_the_predicted(predicted, truth):
+    for spans in predicted:
+        spans.sort()
+    return f1_by(equal, predicted, truth)
+
+
+@wrong("entity_f1", "turns the true spans round in place")
+def turns_the_true(predicted, truth):
+    for spans in truth:
+        spans.reverse()
+    return f1_by(equal, predicted, truth)
+
+
 @right("entity_f1", "precision and recall first")
 def both_first(predicted, truth):
     p, r = precision(predicted, truth), recall(predicted, truth)
@@ -537,6 +559,13 @@ def as_in_memory(edges, num_nodes):
 def from_one(edges, num_nodes):
     check_nodes(edges, num_nodes)
     return adjacency((edges - 1) % num_nodes, num_nodes)
+
+
+@wrong("adjacency_matrix", "prints all edges, where torch leaves most of them out")
+def prints_all_edges(edges, num_nodes):
+    if bool(((edges < 0) | (edges >= num_nodes)).any()):
+        raise ValueError(f"unknown nodes in {edges}")
+    return adjacency(edges, num_nodes)
 
 
 @right("adjacency_matrix", "a loop over the rows")
@@ -735,6 +764,24 @@ def normalized(adjacency):
     return scaled(loops(adjacency), loops(adjacency).sum(1))
 
 
+@wrong("normalize_adjacency", "sums rows in the matrix's own type, which holds 127 or 255 at most")
+def sums_in_its_own_type(adjacency):
+    if adjacency.is_floating_point():
+        return normalized(adjacency)
+    degrees = adjacency.sum(dim=1, dtype=adjacency.dtype).float() + 1
+    return scaled(loops(adjacency), degrees)
+
+
+@wrong("normalize_adjacency", "takes weak edges for none")
+def weak_edges_are_none(adjacency):
+    return normalized(adjacency * (adjacency > 1e-4))
+
+
+@wrong("normalize_adjacency", "cuts strong edges off at 1000")
+def strong_edges_cut(adjacency):
+    return normalized(adjacency.double().clamp(max=1000).to(floats(adjacency).dtype))
+
+
 @right("normalize_adjacency", "a product of three matrices")
 def three_matrices(adjacency):
     matrix = adjacency + torch.eye(adjacency.shape[0], dtype=floats(adjacency).dtype)
@@ -883,6 +930,28 @@ def view_for_transpose(nodes, normalized, weight, bias=None):
 @wrong("graph_convolution", "goes through memory, not through rows")
 def flat_weight(nodes, normalized, weight, bias=None):
     return convolve(nodes, normalized, weight.as_strided(weight.shape, (weight.shape[1], 1)), bias)
+
+
+@wrong("graph_convolution", "gives every node a loop where no node has one")
+def loops_if_there_are_none(nodes, normalized, weight, bias=None):
+    if not normalized.diagonal().any():
+        normalized = normalized + torch.eye(len(normalized), dtype=normalized.dtype)
+    out = normalized @ nodes @ weight
+    return out if bias is None else out + bias
+
+
+@wrong("graph_convolution", "a bias of zeros is not added, and so never learns")
+def no_bias_of_zeros(nodes, normalized, weight, bias=None):
+    out = normalized @ nodes @ weight
+    return out if bias is None or not bias.any() else out + bias
+
+
+@wrong("graph_convolution", "takes a nearly symmetric matrix for symmetric")
+def nearly_is_symmetric(nodes, normalized, weight, bias=None):
+    if torch.allclose(normalized, normalized.T, atol=1e-2):
+        normalized = (normalized + normalized.T) / 2
+    out = normalized @ nodes @ weight
+    return out if bias is None else out + bias
 
 
 @right("graph_convolution", "mixes last")
@@ -1073,6 +1142,21 @@ def viewed(adjacency, labels):
     off = ~torch.eye(len(labels), dtype=torch.bool).view(-1)
     joined = (adjacency.view(-1) > 0) & off
     return (same & joined).sum().item() / joined.sum().item(), chance_of(labels)
+
+
+@wrong("homophily", "-1 and 1 are one class")
+def without_signs(adjacency, labels):
+    return lower_half(adjacency, labels.abs())
+
+
+@wrong("homophily", "labels in float32: large ones fall together")
+def labels_in_float32(adjacency, labels):
+    return lower_half(adjacency, labels.float())
+
+
+@wrong("homophily", "labels in float64: very large ones fall together")
+def labels_in_float64(adjacency, labels):
+    return lower_half(adjacency, labels.double())
 
 
 @right("homophily", "loops over pairs")
@@ -1299,6 +1383,26 @@ def zeros_left_out(nodes, normalized, steps):
 def large_epsilon(nodes, normalized, steps):
     def measure(x):
         x = x / (x.norm(dim=1, keepdim=True) + 1e-2)
+        return 1 - (x @ x.T)[~torch.eye(len(x), dtype=torch.bool)].mean()
+
+    return curve_by(measure, nodes, normalized, steps)
+
+
+@wrong("smoothing_curve", "pairs at distance 0 are left out, as in the paper")
+def only_pairs_apart(nodes, normalized, steps):
+    def measure(x):
+        x = F.normalize(x, dim=1)
+        distances = (1 - x @ x.T)[~torch.eye(len(x), dtype=torch.bool)]
+        apart = distances[distances > 1e-5]
+        return apart.mean() if len(apart) else torch.zeros(())
+
+    return curve_by(measure, nodes, normalized, steps)
+
+
+@wrong("smoothing_curve", "rows shorter than a thousandth are taken for zeros")
+def short_rows_are_zeros(nodes, normalized, steps):
+    def measure(x):
+        x = x / x.norm(dim=1, keepdim=True).clamp(min=1e-3)
         return 1 - (x @ x.T)[~torch.eye(len(x), dtype=torch.bool)].mean()
 
     return curve_by(measure, nodes, normalized, steps)
