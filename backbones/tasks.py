@@ -235,8 +235,8 @@ class PositionClassification(Task):
         )
 
     def weight(self, answers: Tensor) -> int:
-        """How many positions count."""
-        return int((answers != self.ignore_index).sum())
+        """How many positions count; 1 where none does, for a mean needs a weight."""
+        return max(1, int((answers != self.ignore_index).sum()))
 
     def loss(self, logits: Tensor, answers: Tensor) -> Tensor:
         """The mean over all positions that count, 0 if there are none."""
