@@ -172,6 +172,13 @@ def epsilon_below(scores, mask):
     return parts / (parts.sum(-1, keepdim=True) + 1e-3)
 
 
+@right("masked_softmax", "minus infinity added to scores without padding: torch.where keeps nan out")
+def adds_infinity(scores, mask):
+    real = torch.where(mask, scores, torch.zeros_like(scores))
+    shares = (real + torch.zeros_like(real).masked_fill(~mask, -INF)).softmax(-1)
+    return torch.where(mask, shares, torch.zeros_like(shares))
+
+
 @right("masked_softmax", "torch.where before and after")
 def by_where(scores, mask):
     some = mask.any(-1, keepdim=True)
@@ -335,6 +342,39 @@ def weights_detached(queries, keys, values, mask):
 @wrong("attend", "keys detached")
 def keys_detached(queries, keys, values, mask):
     return attention(queries, keys.detach(), values, mask)
+
+
+@wrong("attend", "hides behind -1e9, which a score can be smaller than")
+def attends_behind_billion(queries, keys, values, mask):
+    return attention(queries, keys, values, mask, weigh=lambda s, m: softmax_hiding(s, m, hidden=-1e9))
+
+
+@wrong("attend", "a dimension of one sentence is squeezed away")
+def squeezes_one_sentence(queries, keys, values, mask):
+    context, weights = attention(queries, keys, values, mask)
+    return context.squeeze(0), weights.squeeze(0)
+
+
+@wrong("attend", "a dimension of one query is squeezed away")
+def squeezes_one_query(queries, keys, values, mask):
+    return tuple(part.squeeze(1) for part in attention(queries, keys, values, mask))
+
+
+@wrong("attend", "float64 computed in float32 and turned back")
+def attends_through_float(queries, keys, values, mask):
+    parts = attention(queries.float(), keys.float(), values.float(), mask)
+    return tuple(part.to(queries.dtype) for part in parts)
+
+
+@wrong("attend", "float64 values are averaged in float32")
+def averages_in_float(queries, keys, values, mask):
+    weights = attention(queries, keys, values, mask)[1]
+    return (weights.float() @ values.float()).to(values.dtype), weights
+
+
+@right("attend", "the root as a tensor")
+def root_as_tensor(queries, keys, values, mask):
+    return attention(queries, keys, values, mask, scale=torch.sqrt(torch.tensor(keys.shape[2])))
 
 
 @wrong("attend", "divides the queries in place")
@@ -543,6 +583,11 @@ def marks_target(logits, target):
 def loss_in_float(logits, target):
     nothing_to_name(target)
     return F.cross_entropy(logits.float(), target[:, 1:], ignore_index=PAD).to(logits.dtype)
+
+
+@wrong("teacher_forced_loss", "float64 computed in float32 and turned back")
+def loss_through_float(logits, target):
+    return sum_by_count(logits.float(), target).to(logits.dtype)
 
 
 @wrong("teacher_forced_loss", "nan where there is nothing to name")
@@ -796,6 +841,37 @@ def row_by_row(step, count, limit):
     return nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
+def fill_finished(step, count, limit, fill):
+    """Right, but for what a finished row gets."""
+    written, finished = torch.full((count, 1), BEGIN), torch.zeros(count, dtype=torch.bool)
+    while written.shape[1] <= limit and not finished.all():
+        tokens = step(written).argmax(1)
+        tokens = torch.where(finished, fill(tokens), tokens)
+        finished = finished | (tokens == END)
+        written = torch.cat([written, tokens[:, None]], 1)
+    return written[:, 1:]
+
+
+@wrong("greedy", "special ids are not covered by PAD in finished rows")
+def keeps_special_ids(step, count, limit):
+    return fill_finished(step, count, limit, lambda tokens: tokens.masked_fill(tokens > END, PAD))
+
+
+@wrong("greedy", "BEGIN is not covered by PAD in finished rows")
+def begins_again(step, count, limit):
+    return fill_finished(step, count, limit, lambda tokens: BEGIN * (tokens == BEGIN))
+
+
+@wrong("greedy", "UNKNOWN is not covered by PAD in finished rows")
+def unknown_goes_on(step, count, limit):
+    return fill_finished(step, count, limit, lambda tokens: (tokens == 1).long())
+
+
+@right("greedy", "the likeliest by probability, which one that leads by 0.1 is too")
+def by_probability(step, count, limit):
+    return write(lambda written: step(written).float().softmax(1), count, limit)
+
+
 @right("greedy", "a table of PAD that is filled column by column")
 def fills_a_table(step, count, limit):
     table = torch.full((count, limit + 1), PAD, dtype=torch.long)
@@ -1002,6 +1078,32 @@ def top_k_in_float(logits, k):
     check_k(k)
     logits = logits.float()
     return logits.masked_fill(logits < kth(logits, k), -INF)
+
+
+@wrong("keep_top_k", "float64 goes through float32")
+def top_k_through_float(logits, k):
+    return top_k_in_float(logits, k).to(logits.dtype)
+
+
+@wrong("keep_top_k", "float64 is compared in float32, and what stays keeps its digits")
+def compared_in_float(logits, k):
+    check_k(k)
+    return logits.masked_fill(logits.float() < kth(logits.float(), k), -INF)
+
+
+@wrong("keep_top_k", "compared by probabilities, which are 0 for many")
+def compared_by_probability(logits, k):
+    check_k(k)
+    shares = logits.softmax(-1)
+    return logits.masked_fill(shares < kth(shares, k), -INF)
+
+
+@right("keep_top_k", "numpy's sort in the type that came in")
+def sorted_by_numpy(logits, k):
+    check_k(k)
+    rows = logits.detach().numpy()
+    least = np.take(np.sort(rows, axis=-1), [-min(k, rows.shape[-1])], axis=-1)
+    return torch.from_numpy(np.where(rows < least, -np.inf, rows).astype(rows.dtype))
 
 
 @wrong("keep_top_k", "rows by .view")
@@ -1218,6 +1320,67 @@ def one_loses_the_rarest(logits, p):
     shares = ordered.softmax(-1)
     least = ordered.masked_fill(shares.cumsum(-1) - shares >= p, INF).amin(-1, keepdim=True)
     return logits.masked_fill(logits < least, -INF)
+
+
+@wrong("keep_nucleus", "the place where the sum reaches p: none where rounding keeps it below p")
+def place_past_the_end(logits, p):
+    check_p(p)
+    if p == 1:
+        return logits.clone()
+    ordered = logits.sort(dim=-1, descending=True).values
+    place = (ordered.softmax(-1).cumsum(-1) < p).sum(-1, keepdim=True)
+    return logits.masked_fill(logits < ordered.gather(-1, place), -INF)
+
+
+@wrong("keep_nucleus", "nothing is left where there is one token only")
+def nothing_of_one(logits, p):
+    check_p(p)
+    out = nucleus(logits, p)
+    return torch.full_like(out, -INF) if out.shape[-1] == 1 and p < 1 else out
+
+
+@wrong("keep_nucleus", "argmax of sums >= p, which is 0 where rounding keeps all of them below p")
+def first_of_none(logits, p):
+    check_p(p)
+    if p == 1:
+        return logits.clone()
+    ordered = logits.sort(dim=-1, descending=True).values
+    place = (ordered.softmax(-1).cumsum(-1) >= p).int().argmax(-1, keepdim=True)
+    return logits.masked_fill(logits < ordered.gather(-1, place), -INF)
+
+
+@wrong("keep_nucleus", "equal by tolerance: what is nearly as likely as the last one stays")
+def near_ones_stay(logits, p):
+    check_p(p)
+    out = nucleus(logits, p)
+    least = out.masked_fill(out == -INF, INF).amin(-1, keepdim=True)
+    return logits.masked_fill((logits < least) & ~torch.isclose(logits, least, rtol=1e-4), -INF)
+
+
+@wrong("keep_nucleus", "float64 goes through float32")
+def nucleus_through_float(logits, p):
+    check_p(p)
+    return nucleus(logits.float(), p).to(logits.dtype)
+
+
+@wrong("keep_nucleus", "float64 is compared in float32, and what stays keeps its digits")
+def nucleus_compared_in_float(logits, p):
+    check_p(p)
+    return logits.masked_fill(nucleus(logits.float(), p) == -INF, -INF)
+
+
+@right("keep_nucleus", "a token goes where the likelier ones hold more than p: exactly p is up to rounding")
+def more_than_p(logits, p):
+    check_p(p)
+    return nucleus(logits, p, goes=lambda likelier, shares, p: likelier > p)
+
+
+@right("keep_nucleus", "the place where the sum reaches p, the last one at most")
+def place_clamped(logits, p):
+    check_p(p)
+    ordered = logits.sort(dim=-1, descending=True).values
+    place = (ordered.softmax(-1).cumsum(-1) < p).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    return logits.clone() if p == 1 else logits.masked_fill(logits < ordered.gather(-1, place), -INF)
 
 
 @wrong("keep_nucleus", "refuses p = 1")
@@ -1535,6 +1698,30 @@ def marks_padding(batches):
             yield logits, target
 
     return math.exp(mean_nats(marked(), ignore=-100))
+
+
+@wrong("perplexity", "a sum with its gradient, which leads back to all logits")
+def sum_with_gradient(batches):
+    nats, count = 0, 0
+    for logits, target in batches:
+        nats = nats + F.cross_entropy(logits, target[:, 1:], ignore_index=PAD, reduction="sum")
+        count += int((target[:, 1:] != PAD).sum())
+    if count == 0:
+        raise ValueError("no tokens")
+    return math.exp(torch.as_tensor(nats).item() / count)
+
+
+@right("perplexity", "the losses of all tokens, without gradients")
+@torch.no_grad()
+def a_number_per_token(batches):
+    losses = [torch.zeros(0)]
+    for logits, target in batches:
+        wanted = target[:, 1:]
+        losses.append(F.cross_entropy(logits, wanted, reduction="none")[wanted != PAD])
+    losses = torch.cat(losses)
+    if losses.numel() == 0:
+        raise ValueError("no tokens")
+    return losses.double().mean().exp().item()
 
 
 @wrong("perplexity", "in half precision")

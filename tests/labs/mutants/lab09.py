@@ -135,7 +135,7 @@ def thousand(queries, keys, values, mask=None):
     return weights @ values, weights
 
 
-@wrong("attention", "-1e9, which float16 does not have")
+@right("attention", "-1e9, far below every score that occurs here")
 def billion(queries, keys, values, mask=None):
     scores = scores_of(queries, keys)
     if mask is None:
@@ -249,9 +249,104 @@ def softmax_by_hand(queries, keys, values, mask=None):
 def replaces_nan(queries, keys, values, mask=None):
     scores = queries @ keys.transpose(-1, -2) * queries.size(-1) ** -0.5
     if mask is not None:
-        scores = scores + torch.zeros(mask.shape, dtype=scores.dtype).masked_fill(~mask, float("-inf"))
+        scores = scores.masked_fill(~mask, float("-inf"))
     weights = torch.softmax(scores, dim=-1).nan_to_num(0.0)
     return (weights @ values, weights)
+
+
+@right("attention", "scores less their logsumexp, which costs digits where scores are in the thousands")
+def by_logsumexp(queries, keys, values, mask=None):
+    scores = scores_of(queries, keys)
+    mask = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask.expand(scores.shape)
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = (scores - scores.logsumexp(-1, keepdim=True)).exp().masked_fill(~mask, 0)
+    return weights @ values, weights
+
+
+@wrong("attention", "minus infinity is added: nan gradients for all when one query may look nowhere")
+def adds_infinity(queries, keys, values, mask=None):
+    scores = scores_of(queries, keys)
+    if mask is not None:
+        scores = scores + torch.where(mask, 0.0, -torch.inf).to(scores.dtype)
+    weights = scores.softmax(-1).nan_to_num()
+    return weights @ values, weights
+
+
+def weighed(scores, values, hidden, nowhere):
+    """Weights of scores, 0 where `nowhere` says so, in which `hidden` stands for what the mask hides."""
+    weights = hidden(scores).softmax(-1).masked_fill(nowhere, 0)
+    return weights @ values, weights
+
+
+@wrong("attention", "-1e4 in place of minus infinity: scores near it let hidden keys in")
+def ten_thousand(queries, keys, values, mask=None):
+    if mask is None:
+        return attend(scores_of(queries, keys), values, None)
+    nowhere = ~mask.any(-1, keepdim=True)
+    return weighed(scores_of(queries, keys), values, lambda x: x.masked_fill(~mask, -1e4), nowhere)
+
+
+@wrong("attention", "-1e4 is added: a hidden score of thousands stays above a visible one")
+def takes_ten_thousand_off(queries, keys, values, mask=None):
+    if mask is None:
+        return attend(scores_of(queries, keys), values, None)
+    return weighed(scores_of(queries, keys), values, lambda x: x - 1e4 * (~mask).to(x.dtype), ~mask)
+
+
+@wrong("attention", "scores are cut off at 1000, against overflow")
+def cuts_scores(queries, keys, values, mask=None):
+    return attend(scores_of(queries, keys).clamp(-1000, 1000), values, mask)
+
+
+@wrong("attention", "a query with low scores only is taken for one that may look nowhere")
+def low_is_nowhere(queries, keys, values, mask=None):
+    outputs, weights = attend(scores_of(queries, keys), values, mask)
+    nothing = (scores_of(queries, keys) < -3000).all(-1, keepdim=True)
+    return outputs.masked_fill(nothing, 0), weights.masked_fill(nothing, 0)
+
+
+@wrong("attention", "the weights are for a picture only, so they are cut off from gradients")
+def weights_for_a_picture(queries, keys, values, mask=None):
+    outputs, weights = attend(scores_of(queries, keys), values, mask)
+    return outputs, weights.detach()
+
+
+@wrong("attention", "float64 is computed in float32")
+def through_float32(queries, keys, values, mask=None):
+    outputs, weights = attend(scores_of(queries.float(), keys.float()), values.float(), mask)
+    return outputs.to(queries.dtype), weights.to(queries.dtype)
+
+
+@wrong("attention", "float64 values are rounded to float32 before they are averaged")
+def values_through_float32(queries, keys, values, mask=None):
+    weights = attend(scores_of(queries, keys), values, mask)[1]
+    return (weights.float() @ values.float()).to(values.dtype), weights
+
+
+@wrong("attention", "a mask of two dimensions is read as one row per sentence where that fits")
+def mask_per_sentence(queries, keys, values, mask=None):
+    if mask is not None and queries.ndim > 2 and mask.shape == (len(queries), keys.shape[-2]):
+        mask = mask.view(len(mask), *[1] * (queries.ndim - 2), -1)
+    return attend(scores_of(queries, keys), values, mask)
+
+
+@wrong("attention", "a query of one sentence may look nowhere: all sentences' queries at this place get 0")
+def nowhere_for_all(queries, keys, values, mask=None):
+    outputs, weights = attend(scores_of(queries, keys), values, mask)
+    nothing = (weights == 0).all(-1, keepdim=True)
+    if nothing.ndim > 2:
+        nothing = nothing.any(0, keepdim=True)
+    return outputs.masked_fill(nothing, 0), weights.masked_fill(nothing, 0)
+
+
+@wrong("attention", "weights 0 only where a whole sentence is padding; other blind queries look everywhere")
+def nowhere_in_whole_sentences(queries, keys, values, mask=None):
+    scores = scores_of(queries, keys)
+    if mask is None:
+        return attend(scores, values, None)
+    mask = mask.expand(scores.shape)
+    empty = ~mask.flatten(-2).any(-1)[..., None, None]
+    return weighed(scores, values, lambda x: x.masked_fill(~mask, torch.finfo(x.dtype).min), empty)
 
 
 @right("attention", "computes in float64 and returns the type of the queries")
@@ -350,6 +445,12 @@ def changes_real(real):
     out = square(real) & real[:, None]
     real &= real.roll(1, 1)
     return out
+
+
+@wrong("causal_mask", "cut out of a table of 128 positions")
+def from_a_table(real):
+    length = real.shape[1]
+    return torch.ones(128, 128, dtype=torch.bool).tril()[:length, :length] & real[:, None]
 
 
 @right("causal_mask", "compares the numbers of positions")
@@ -515,6 +616,44 @@ def split_detached(features, num_heads):
     return features.detach().unflatten(2, (num_heads, -1)).transpose(1, 2)
 
 
+@wrong("split_heads", "float64 becomes float32 on the way")
+def split_through_float32(features, num_heads):
+    out = slices(features, num_heads)
+    return out.float().to(out.dtype) if out.dtype == torch.float64 else out
+
+
+@wrong("split_heads", "whole numbers go through float64, which rounds the long ones")
+def split_whole_through_double(features, num_heads):
+    out = slices(features, num_heads)
+    return out.double().to(out.dtype)
+
+
+@wrong("split_heads", "returns float32 for float64")
+def split_in_float32(features, num_heads):
+    out = slices(features, num_heads)
+    return out.float() if out.is_floating_point() else out
+
+
+@wrong("split_heads", "nan is replaced")
+def split_without_nan(features, num_heads):
+    return slices(features, num_heads).nan_to_num()
+
+
+@wrong("split_heads", "a product with ones and zeros sorts the numbers: 0 times nan is nan")
+def split_by_product(features, num_heads):
+    check_heads(features, num_heads)
+    if not features.is_floating_point():
+        return slices(features, num_heads)
+    ones = torch.eye(features.shape[2], dtype=features.dtype).unflatten(1, (num_heads, -1))
+    return torch.einsum("btc,chd->bhtd", features, ones)
+
+
+@wrong("split_heads", "copied into a new tensor, of which only the first head hands gradients back")
+def split_first_head_learns(features, num_heads):
+    out = slices(features, num_heads).detach()
+    return torch.cat([slices(features, num_heads)[:, :1], out[:, 1:]], dim=1)
+
+
 @right("split_heads", "chunk and stack")
 def chunk_and_stack(features, num_heads):
     check_heads(features, num_heads)
@@ -603,6 +742,43 @@ def merge_detached(heads):
 @wrong("merge_heads", "joins batch and heads where they are equally many")
 def merges_the_batch(heads):
     return torch.cat(heads.unbind(0 if heads.shape[0] == heads.shape[1] else 1), -1)
+
+
+@wrong("merge_heads", "float64 becomes float32 on the way")
+def merge_through_float32(heads):
+    out = merge_by_cat(heads)
+    return out.float().to(out.dtype) if out.dtype == torch.float64 else out
+
+
+@wrong("merge_heads", "whole numbers go through float64, which rounds the long ones")
+def merge_whole_through_double(heads):
+    out = merge_by_cat(heads)
+    return out.double().to(out.dtype)
+
+
+@wrong("merge_heads", "returns float32 for float64")
+def merge_in_float32(heads):
+    out = merge_by_cat(heads)
+    return out.float() if out.is_floating_point() else out
+
+
+@wrong("merge_heads", "nan is replaced")
+def merge_without_nan(heads):
+    return merge_by_cat(heads).nan_to_num()
+
+
+@wrong("merge_heads", "a product with ones and zeros sorts the numbers: 0 times nan is nan")
+def merge_by_product(heads):
+    if not heads.is_floating_point():
+        return merge_by_cat(heads)
+    count, width = heads.shape[1], heads.shape[3]
+    ones = torch.eye(count * width, dtype=heads.dtype).view(count, width, -1)
+    return torch.einsum("bhtd,hdc->btc", heads, ones)
+
+
+@wrong("merge_heads", "only the last head hands gradients back")
+def merge_last_head_learns(heads):
+    return torch.cat([*heads.detach().unbind(1)[:-1], heads[:, -1]], dim=-1)
 
 
 @right("merge_heads", "concatenates the heads")
@@ -709,7 +885,7 @@ def rounded_mean(features, real):
     return mean_in_float(features, real).to(features.dtype)
 
 
-@wrong("mean_pooling", "a float32 count with a dimension makes float32 out of float16")
+@right("mean_pooling", "a float32 count, which leaves float64 as it is")
 def mean_promoted(features, real):
     return real_sum(features, real) / real.float().sum(1, keepdim=True).clamp(min=1).float()
 
@@ -723,6 +899,18 @@ def over_channels(features, real):
 def zeros_are_padding(features, real):
     kept = features.masked_fill(~real[:, :, None], 0)
     return kept.sum(1) / (kept != 0).sum(1).clamp(min=1)
+
+
+@wrong("mean_pooling", "the length and sign of the sum: a right mean with a gradient of nan at 0")
+def mean_by_length_and_sign(features, real):
+    total = real_sum(features, real)
+    return total.square().sqrt() * total.sign() / real.sum(1, keepdim=True).clamp(min=1)
+
+
+@right("mean_pooling", "0 / 0 in sentences without a real position, replaced afterwards")
+def mean_replaced(features, real):
+    means = real_sum(features, real) / real.sum(1, keepdim=True)
+    return means.masked_fill(~real.any(1, keepdim=True), 0)
 
 
 @wrong("mean_pooling", "gradients are cut off")
@@ -916,6 +1104,40 @@ def reversed_sort(vectors, query, k):
     cosines = cosines_of(vectors, query)
     order = [row for row in reversed(cosines.argsort(stable=True).tolist()) if row != query][:k]
     return torch.tensor(order), cosines[order]
+
+
+@wrong("nearest", "cosines are rounded before they are compared, so that near ones count as equal")
+def rounded_cosines(vectors, query, k):
+    check_k(vectors, k)
+    cosines = cosines_of(vectors, query)
+    rows = [row for row in range(len(vectors)) if row != query]
+    rows = torch.tensor(sorted(rows, key=lambda row: -round(float(cosines[row]), 4))[:k])
+    return rows, cosines[rows]
+
+
+@wrong("nearest", "float64 is compared in float32")
+def nearest_through_float32(vectors, query, k):
+    check_k(vectors, k)
+    cosines = cosines_of(vectors.float(), query).to(vectors.dtype)
+    rows = [row for row in range(len(vectors)) if row != query]
+    rows = torch.tensor(sorted(rows, key=lambda row: -float(cosines[row]))[:k])
+    return rows, cosines[rows]
+
+
+@wrong("nearest", "an IndexError where k is far too large")
+def index_error_far_out(vectors, query, k):
+    if k > len(vectors):
+        vectors[k]
+    return rounds_nothing(vectors, query, k)
+
+
+@right("nearest", "angles in a list of pairs")
+def rounds_nothing(vectors, query, k):
+    check_k(vectors, k)
+    cosines = cosines_of(vectors, query)
+    pairs = sorted((-float(cosine), row) for row, cosine in enumerate(cosines) if row != query)
+    rows = torch.tensor([row for _, row in pairs[:k]])
+    return rows, cosines[rows]
 
 
 @wrong("nearest", "the query's row is cut out, and the rows behind it keep their new numbers")
@@ -1172,6 +1394,18 @@ def probe_transposed(vectors, labels, num_classes):
 @wrong("fit_probe", "float32, whatever came in")
 def probe_in_float(vectors, labels, num_classes):
     return probe_by(mean_of, vectors.float(), labels, num_classes)
+
+
+@wrong("fit_probe", "float64 is rounded to float32 and turned back")
+def probe_through_float(vectors, labels, num_classes):
+    weight, bias = probe_by(mean_of, vectors.float(), labels, num_classes)
+    return weight.to(vectors.dtype), bias.to(vectors.dtype)
+
+
+@wrong("fit_probe", "means in float64, their squares in float32")
+def bias_through_float(vectors, labels, num_classes):
+    weight, bias = probe_by(mean_of, vectors, labels, num_classes)
+    return weight, bias.float().to(vectors.dtype)
 
 
 @wrong("fit_probe", "sets vectors without a label to 0 in place")
