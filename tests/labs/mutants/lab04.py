@@ -289,6 +289,11 @@ def float64_goes_out(a, b):
     return torch.from_numpy(shared / np.where(union > 0, union, 1))
 
 
+@wrong("box_iou", "half precision: no pixel is told from the next in a large image")
+def in_half_precision(a, b):
+    return torchvision.ops.box_iou(a.half().float(), b.half().float()).nan_to_num()
+
+
 # Exercise 2: nms --------------------------------------------------------------------------------------------
 
 
@@ -643,6 +648,28 @@ def nms_in_numpy(boxes, scores, labels, threshold=0.5):
     return torch.from_numpy(np.array(kept, dtype=np.int64))
 
 
+@wrong("nms", "labels in int32, which wraps large ones around")
+def labels_in_int32(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores, labels.int(), threshold)
+
+
+@wrong("nms", "labels without their sign")
+def labels_without_sign(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores, labels.abs(), threshold)
+
+
+@wrong("nms", "scores are brought to 0 to 1 first, where small differences drown")
+def scores_from_zero_to_one(boxes, scores, labels, threshold=0.5):
+    if len(scores):
+        scores = (scores - scores.min()) / (scores.max() - scores.min())
+    return per_class(boxes, scores, labels, threshold)
+
+
+@wrong("nms", "a sigmoid over the scores: large ones become equal")
+def sigmoid_of_the_scores(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores.sigmoid(), labels, threshold)
+
+
 # Exercise 3: merge_pyramid ----------------------------------------------------------------------------------
 
 
@@ -986,6 +1013,13 @@ def over_a_stack(features, lateral, smooth):
     return {stride: smooth[stride](merged[stride]) for stride in sorted(merged)}
 
 
+@wrong("merge_pyramid", "thaws the layers")
+def thaws_the_layers(features, lateral, smooth):
+    for stride in features:
+        lateral[stride].requires_grad_(True)
+    return merge(features, lateral, smooth)
+
+
 # Exercise 4: confusion_matrix -------------------------------------------------------------------------------
 
 
@@ -1299,6 +1333,14 @@ def loop_over_pixels(prediction, truth, num_classes, ignore=255):
         if t != ignore:
             rows[t][p] += 1
     return torch.tensor(rows)
+
+
+@wrong("confusion_matrix", "uint8 first, in which -1 is 255 and 256 is 0")
+def by_way_of_uint8(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    prediction, truth = prediction.to(torch.uint8), truth.to(torch.uint8)
+    counts = truth.long() != ignore
+    return count(prediction[counts], truth[counts], num_classes)
 
 
 # Exercise 5: mean_iou ---------------------------------------------------------------------------------------
@@ -2074,3 +2116,16 @@ def without_init(network, head):
     new.add_module("backbone", network.backbone)
     new.add_module("head", head)
     return new
+
+
+class RunsTwice(Network):
+    """Computes everything twice: running statistics move twice in training."""
+
+    def forward(self, images):
+        self.backbone(images)
+        return self.head(self.backbone(images))
+
+
+@wrong("swap_head", "a call runs the backbone twice")
+def runs_twice(network, head):
+    return RunsTwice(network.backbone, head)
