@@ -216,6 +216,84 @@ def with_numpy(a, b):
     return torch.from_numpy(out).float()
 
 
+@wrong("box_iou", "views its input, which may be stored differently")
+def views_the_boxes(a, b):
+    a, b = (x.view(-1).unflatten(0, (-1, 4)) if len(x) else x for x in (a, b))
+    return ratio(shared_areas(a, b), areas(a)[:, None] + areas(b) - shared_areas(a, b))
+
+
+@wrong("box_iou", "reads the memory as if row stood after row")
+def strides_guessed(a, b):
+    a, b = (x.as_strided((len(x), 4), (4, 1)) for x in (a, b))
+    return torchvision.ops.box_iou(a, b).nan_to_num()
+
+
+@wrong("box_iou", "a matrix of float32 for the sides: float64 boxes do not fit")
+def sides_by_a_matrix(a, b):
+    sides = torch.tensor([[-1.0, 0.0], [0.0, -1.0], [1.0, 0.0], [0.0, 1.0]])  # (4, 2)
+    area_a, area_b = ((x @ sides).prod(dim=1) for x in (a, b))
+    shared = shared_areas(a, b)
+    return ratio(shared, area_a[:, None] + area_b - shared)
+
+
+@wrong("box_iou", "one result for each pair of shapes, kept from an earlier call")
+def kept_by_shape(a, b, kept={}):  # noqa: B006  (that is the mistake)
+    key = a.shape, b.shape
+    if key not in kept:
+        kept[key] = torchvision.ops.box_iou(a, b).nan_to_num()
+    return kept[key]
+
+
+@wrong("box_iou", "writes widths into b and takes them out again, rounded")
+def put_back_rounded(a, b):
+    out = torchvision.ops.box_iou(a, b).nan_to_num()
+    b[:, 2:] -= b[:, :2]
+    b[:, 2:] += b[:, :2]
+    return out
+
+
+@wrong("box_iou", "looks for boxes without width only: a line of no height is 0 / 0")
+def no_width_only(a, b):
+    out = torchvision.ops.box_iou(a, b)
+    out[a[:, 0] == a[:, 2]] = 0
+    return out
+
+
+@right("box_iou", "two negative sides are masked, and one makes a negative share: 0 at the end")
+def negative_sides_masked(a, b):
+    left, top, right_end, bottom = corners(a, b)
+    apart = (right_end < left) & (bottom < top)
+    shared = ((right_end - left) * (bottom - top)).masked_fill(apart, 0)
+    return ratio(shared, areas(a)[:, None] + areas(b) - shared).clamp(0, 1)
+
+
+@wrong("box_iou", "0 / 0 is taken for equal boxes: 1")
+def nothing_is_equal(a, b):
+    return torchvision.ops.box_iou(a, b).nan_to_num(1)
+
+
+@right("box_iou", "in float32 whatever came in")
+def in_float32(a, b):
+    a, b = a.float(), b.float()
+    shared = shared_areas(a, b)
+    return ratio(shared, areas(a)[:, None] + areas(b) - shared)
+
+
+@right("box_iou", "numpy, and float64 goes out")
+def float64_goes_out(a, b):
+    p, q = (np.asarray(x.tolist(), dtype=np.float64).reshape(-1, 4) for x in (a, b))
+    sides = np.minimum(p[:, None, 2:], q[None, :, 2:]) - np.maximum(p[:, None, :2], q[None, :, :2])
+    shared = np.clip(sides, 0, None).prod(axis=-1)
+    area_p, area_q = ((x[:, 2] - x[:, 0]) * (x[:, 3] - x[:, 1]) for x in (p, q))
+    union = area_p[:, None] + area_q[None] - shared
+    return torch.from_numpy(shared / np.where(union > 0, union, 1))
+
+
+@wrong("box_iou", "half precision: no pixel is told from the next in a large image")
+def in_half_precision(a, b):
+    return torchvision.ops.box_iou(a.half().float(), b.half().float()).nan_to_num()
+
+
 # Exercise 2: nms --------------------------------------------------------------------------------------------
 
 
@@ -446,6 +524,152 @@ def mask_of_the_gone(boxes, scores, labels, threshold=0.5):
     return torch.tensor(out, dtype=torch.int64)
 
 
+@wrong("nms", "views the boxes, which may be stored differently")
+def views_boxes(boxes, scores, labels, threshold=0.5):
+    flat = boxes.view(-1)
+    return per_class(torch.stack([flat[k::4] for k in range(4)], dim=1), scores, labels, threshold)
+
+
+@wrong("nms", "float64 scores are rounded to float32: what was in order becomes equal")
+def scores_in_float32(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes.float(), scores.float(), labels, threshold)
+
+
+@wrong("nms", "labels become float32: of large ones two are the same")
+def labels_in_float32(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores, labels.float(), threshold)
+
+
+@wrong("nms", "-1 stands for what has gone, and scores may be below it")
+def gone_is_minus_one(boxes, scores, labels, threshold=0.5):
+    left, kept = scores.clone(), []
+    iou = torchvision.ops.box_iou(boxes, boxes)
+    while len(left) and left.max() > -1:
+        best = int(left.argmax())
+        kept.append(best)
+        left[(iou[best] > threshold) & (labels == labels[best])] = -1
+        left[best] = -1
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+@wrong("nms", "-1000 stands for what has gone")
+def gone_is_minus_thousand(boxes, scores, labels, threshold=0.5):
+    left, kept = scores.clone(), []
+    iou = torchvision.ops.box_iou(boxes, boxes)
+    while len(left) and left.max() > -1000:
+        best = int(left.argmax())
+        kept.append(best)
+        left[(iou[best] > threshold) & (labels == labels[best])] = -1000
+        left[best] = -1000
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+@wrong("nms", "a threshold of 0 is taken for none given")
+def zero_is_none(boxes, scores, labels, threshold=None):
+    return per_class(boxes, scores, labels, threshold or 0.5)
+
+
+@wrong("nms", "at a threshold of 1 the best box removes itself only by its own IoU, and never ends up gone")
+def nothing_above_one(boxes, scores, labels, threshold=0.5):
+    left, kept = by_score(scores).tolist(), []
+    iou = torchvision.ops.box_iou(boxes, boxes)
+    while left and len(kept) < len(scores):
+        best = left[0]
+        kept.append(best)
+        left = [k for k in left if iou[best, k] <= threshold or labels[k] != labels[best]]
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+@wrong("nms", "a box that touches counts as overlapping when the threshold is 0")
+def touching_overlaps(boxes, scores, labels, threshold=0.5):
+    low, high = (
+        torch.maximum(boxes[:, None, :2], boxes[:, :2]),
+        torch.minimum(boxes[:, None, 2:], boxes[:, 2:]),
+    )
+    touch = (high >= low).all(dim=2)
+    iou = torchvision.ops.box_iou(boxes, boxes)
+    kept = []
+    for row in by_score(scores).tolist():
+        above = (iou[row] > threshold) | (touch[row] & (iou[row] >= threshold))
+        if not (above & (labels == labels[row]))[kept].any():
+            kept.append(row)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+@wrong("nms", "moves the boxes of each class apart, in place, and moves them back, rounded")
+def moved_and_back(boxes, scores, labels, threshold=0.5):
+    out = per_class(boxes, scores, labels, threshold)
+    boxes += 1000.3
+    boxes -= 1000.3
+    return out
+
+
+@wrong("nms", "sorts without stable=True by a key that rounds")
+def rounded_scores(boxes, scores, labels, threshold=0.5):
+    order = sorted(range(len(scores)), key=lambda i: -round(scores[i].item(), 3))
+    return greedy(
+        boxes, scores, labels, lambda iou, same: same and iou > threshold, torch.tensor(order).long()
+    )
+
+
+@wrong("nms", "one result for each number of boxes, kept from an earlier call")
+def kept_by_count(boxes, scores, labels, threshold=0.5, kept={}):  # noqa: B006  (that is the mistake)
+    key = boxes.shape, labels.sum().item(), threshold
+    if key not in kept:
+        kept[key] = per_class(boxes, scores, labels, threshold)
+    return kept[key]
+
+
+@right("nms", "crosses out with minus infinity, in a copy")
+def crosses_out_a_copy(boxes, scores, labels, threshold=0.5):
+    left, kept = scores.clone(), []
+    iou = torchvision.ops.box_iou(boxes, boxes)
+    while len(left) and left.max() > -torch.inf:
+        best = left.argmax().item()
+        kept.append(best)
+        left[(iou[best] > threshold) & (labels == labels[best])] = -torch.inf
+        left[best] = -torch.inf
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+@right("nms", "numpy, int64 row numbers")
+def nms_in_numpy(boxes, scores, labels, threshold=0.5):
+    corners, names = boxes.numpy(), labels.numpy()
+    area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
+    order, kept = np.argsort(-scores.numpy(), kind="stable"), []
+    while order.size:
+        best, order = order[0], order[1:]
+        kept.append(best)
+        sides = np.minimum(corners[best, 2:], corners[order, 2:])
+        sides = np.clip(sides - np.maximum(corners[best, :2], corners[order, :2]), 0, None)
+        shared = sides.prod(axis=1)
+        iou = shared / (area[best] + area[order] - shared)
+        order = order[(iou <= threshold) | (names[order] != names[best])]
+    return torch.from_numpy(np.array(kept, dtype=np.int64))
+
+
+@wrong("nms", "labels in int32, which wraps large ones around")
+def labels_in_int32(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores, labels.int(), threshold)
+
+
+@wrong("nms", "labels without their sign")
+def labels_without_sign(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores, labels.abs(), threshold)
+
+
+@wrong("nms", "scores are brought to 0 to 1 first, where small differences drown")
+def scores_from_zero_to_one(boxes, scores, labels, threshold=0.5):
+    if len(scores):
+        scores = (scores - scores.min()) / (scores.max() - scores.min())
+    return per_class(boxes, scores, labels, threshold)
+
+
+@wrong("nms", "a sigmoid over the scores: large ones become equal")
+def sigmoid_of_the_scores(boxes, scores, labels, threshold=0.5):
+    return per_class(boxes, scores.sigmoid(), labels, threshold)
+
+
 # Exercise 3: merge_pyramid ----------------------------------------------------------------------------------
 
 
@@ -652,8 +876,7 @@ def recursion(features, lateral, smooth):
 @right("merge_pyramid", "torchvision's module around the layers given")
 def torchvision_module(features, lateral, smooth):
     strides = sorted(features)
-    width = next(lateral[strides[0]].parameters()).shape[0]
-    network = FeaturePyramidNetwork([features[stride].shape[1] for stride in strides], width)
+    network = FeaturePyramidNetwork([1 for _ in strides], 1)  # its own layers are replaced
     network.inner_blocks = nn.ModuleList(lateral[stride] for stride in strides)
     network.layer_blocks = nn.ModuleList(smooth[stride] for stride in strides)
     return dict(
@@ -661,7 +884,7 @@ def torchvision_module(features, lateral, smooth):
     )
 
 
-@right("merge_pyramid", "all laterals first; adds in place; nearest neighbors by indexing")
+@right("merge_pyramid", "all laterals first; nearest neighbors by indexing")
 def by_indexing(features, lateral, smooth):
     strides = sorted(features)[::-1]
     maps = [lateral[stride](features[stride]) for stride in strides]
@@ -669,8 +892,132 @@ def by_indexing(features, lateral, smooth):
         coarse, (height, width) = maps[i - 1], maps[i].shape[-2:]
         rows = torch.arange(height) * coarse.shape[-2] // height
         columns = torch.arange(width) * coarse.shape[-1] // width
-        maps[i] += coarse[:, :, rows][..., columns]
+        maps[i] = maps[i] + coarse[:, :, rows][..., columns]
     return {stride: smooth[stride](one) for stride, one in zip(strides, maps, strict=True)}
+
+
+@wrong("merge_pyramid", "adds in place: with a layer that hands on its input, features change")
+def adds_in_place(features, lateral, smooth):
+    out, above = {}, None
+    for stride in sorted(features, reverse=True):
+        merged = lateral[stride](features[stride])
+        if above is not None:
+            merged += F.interpolate(above, size=merged.shape[-2:], mode="nearest")
+        out[stride], above = smooth[stride](merged), merged
+    return out
+
+
+@wrong("merge_pyramid", "goes over the strides of lateral, which may be more than there are maps")
+def strides_of_lateral(features, lateral, smooth):
+    return merge({stride: features[stride] for stride in lateral}, lateral, smooth)
+
+
+@wrong("merge_pyramid", "the map of fewest positions is taken for the deepest, and several may have one")
+def smallest_first(features, lateral, smooth):
+    order = sorted(features, key=lambda stride: features[stride].shape[-2:].numel())
+    out, above = {}, None
+    for stride in order:
+        merged = lateral[stride](features[stride])
+        if above is not None:
+            merged = merged + F.interpolate(above, size=merged.shape[-2:], mode="nearest")
+        out[stride], above = smooth[stride](merged), merged
+    return out
+
+
+@wrong("merge_pyramid", "the map of most channels is taken for the deepest")
+def most_channels_first(features, lateral, smooth):
+    order = sorted(features, key=lambda stride: features[stride].shape[1], reverse=True)
+    out, above = {}, None
+    for stride in order:
+        merged = lateral[stride](features[stride])
+        if above is not None:
+            merged = merged + F.interpolate(above, size=merged.shape[-2:], mode="nearest")
+        out[stride], above = smooth[stride](merged), merged
+    return out
+
+
+@wrong("merge_pyramid", "repeats rows and columns as often as fits, and cuts")
+def repeats_and_cuts(features, lateral, smooth):
+    def enlarge(maps, size):
+        for dim, side in zip((2, 3), size, strict=True):
+            maps = maps.repeat_interleave(-(-side // maps.shape[dim]), dim).narrow(dim, 0, side)
+        return maps
+
+    return merge(features, lateral, smooth, enlarge)
+
+
+@wrong("merge_pyramid", "the other nearest neighbor, of centers")
+def nearest_exact(features, lateral, smooth):
+    return merge(
+        features, lateral, smooth, lambda maps, size: F.interpolate(maps, size=size, mode="nearest-exact")
+    )
+
+
+@wrong("merge_pyramid", "runs a lateral layer once more to find out the width")
+def runs_lateral_twice(features, lateral, smooth):
+    deepest = max(features)
+    width = lateral[deepest](features[deepest]).shape[1]
+    return merge(features, lateral, smooth, join=lambda side, above: side + above[:, :width])
+
+
+@wrong("merge_pyramid", "takes the width from a convolution's attribute")
+def needs_out_channels(features, lateral, smooth):
+    width = lateral[min(features)].out_channels
+    return merge(features, lateral, smooth, join=lambda side, above: side + above.expand(-1, width, -1, -1))
+
+
+@wrong("merge_pyramid", "float32 whatever the layers make")
+def maps_in_float32(features, lateral, smooth):
+    return {stride: maps.float() for stride, maps in merge(features, lateral, smooth).items()}
+
+
+@wrong("merge_pyramid", "leaves the layers in evaluation mode")
+def layers_to_eval(features, lateral, smooth):
+    for layer in (*lateral.values(), *smooth.values()):
+        layer.eval()
+    return merge(features, lateral, smooth)
+
+
+@wrong("merge_pyramid", "leaves the layers in training mode")
+def layers_to_train(features, lateral, smooth):
+    for stride in features:
+        smooth[stride].train()
+    return merge(features, lateral, smooth)
+
+
+@wrong("merge_pyramid", "views the maps, which may be stored differently")
+def views_the_maps(features, lateral, smooth):
+    flat = {s: maps.view(len(maps), maps.shape[1], -1).view(maps.shape) for s, maps in features.items()}
+    return merge(flat, lateral, smooth)
+
+
+@wrong("merge_pyramid", "merged maps are kept by shape from an earlier call")
+def merged_kept(features, lateral, smooth, kept={}):  # noqa: B006  (that is the mistake)
+    key = tuple((stride, maps.shape) for stride, maps in features.items())
+    if key not in kept:
+        kept[key] = merge(features, lateral, smooth)
+    return kept[key]
+
+
+@right("merge_pyramid", "upwards over a stack, results from the finest on, nn.Upsample")
+def over_a_stack(features, lateral, smooth):
+    todo, merged = sorted(features), {}
+    coarser = None
+    while todo:
+        stride = todo.pop()
+        height, width = features[stride].shape[2:]
+        merged[stride] = lateral[stride](features[stride])
+        if coarser is not None:
+            merged[stride] = torch.add(merged[stride], nn.Upsample(size=(height, width))(merged[coarser]))
+        coarser = stride
+    return {stride: smooth[stride](merged[stride]) for stride in sorted(merged)}
+
+
+@wrong("merge_pyramid", "thaws the layers")
+def thaws_the_layers(features, lateral, smooth):
+    for stride in features:
+        lateral[stride].requires_grad_(True)
+    return merge(features, lateral, smooth)
 
 
 # Exercise 4: confusion_matrix -------------------------------------------------------------------------------
@@ -888,6 +1235,114 @@ def with_numpy_add_at(prediction, truth, num_classes, ignore=255):
     return torch.from_numpy(matrix)
 
 
+@wrong("confusion_matrix", "widens uint8 and forgets that int8 is as narrow")
+def widens_uint8_only(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    if prediction.dtype == torch.uint8 or truth.dtype == torch.uint8:
+        prediction, truth = prediction.long(), truth.long()
+    counts = truth != ignore
+    pairs = num_classes * truth[counts] + prediction[counts]
+    return pairs.bincount(minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@wrong("confusion_matrix", "widens to int16 only: 250 classes make more pairs")
+def widens_to_int16(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    counts = truth != ignore
+    pairs = num_classes * truth[counts].short() + prediction[counts].short()
+    return pairs.bincount(minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+@wrong("confusion_matrix", "the truth as an index: a uint8 is a mask there")
+def uint8_as_index(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    counts = truth != ignore
+    matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    ones = torch.ones(int(counts.sum()), dtype=torch.int64)
+    return matrix.index_put_((truth[counts], prediction[counts]), ones, accumulate=True)
+
+
+@wrong("confusion_matrix", "indices of int8 and int16 are refused")
+def narrow_index(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    counts = truth != ignore
+    if truth.dtype == torch.uint8:
+        truth = truth.long()
+    hot = F.one_hot(prediction[counts].long(), num_classes)
+    return torch.zeros(num_classes, num_classes, dtype=torch.int64).index_add(0, truth[counts], hot)
+
+
+@wrong("confusion_matrix", "counts in int32")
+def counts_in_int32(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes).int()
+
+
+@wrong("confusion_matrix", "one dimension more or less is the same to it")
+def squeezes_shapes(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction.squeeze(), truth.squeeze())
+    prediction, truth = prediction.flatten(), truth.flatten()
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+@wrong("confusion_matrix", "one of the two shapes in the message")
+def one_shape_named(prediction, truth, num_classes, ignore=255):
+    if prediction.shape != truth.shape:
+        raise ValueError(f"the prediction must have shape {tuple(truth.shape)}")
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+@wrong("confusion_matrix", "a TypeError")
+def raises_type_error(prediction, truth, num_classes, ignore=255):
+    if prediction.shape != truth.shape:
+        raise TypeError(f"{tuple(prediction.shape)} and {tuple(truth.shape)}")
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+@wrong("confusion_matrix", "ignored pixels are marked in the mask, and restored where they were not int64")
+def marks_the_mask(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    counts = truth != ignore
+    truth[~counts] = 0
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+class ShapesDiffer(ValueError):
+    """A kind of ValueError of one's own."""
+
+
+@right("confusion_matrix", "an error class of its own, shapes written as 2x4x4")
+def own_error(prediction, truth, num_classes, ignore=255):
+    if prediction.shape != truth.shape:
+        one, other = ("x".join(map(str, mask.shape)) for mask in (prediction, truth))
+        raise ShapesDiffer(f"prediction {one}, truth {other}")
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+@right("confusion_matrix", "a loop over pixels")
+def loop_over_pixels(prediction, truth, num_classes, ignore=255):
+    if truth.size() != prediction.size():
+        raise ValueError(f"{truth.size()} is not {prediction.size()}")
+    rows = [[0] * num_classes for _ in range(num_classes)]
+    for t, p in zip(truth.reshape(-1).tolist(), prediction.reshape(-1).tolist(), strict=True):
+        if t != ignore:
+            rows[t][p] += 1
+    return torch.tensor(rows)
+
+
+@wrong("confusion_matrix", "uint8 first, in which -1 is 255 and 256 is 0")
+def by_way_of_uint8(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    prediction, truth = prediction.to(torch.uint8), truth.to(torch.uint8)
+    counts = truth.long() != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
 # Exercise 5: mean_iou ---------------------------------------------------------------------------------------
 
 
@@ -1075,6 +1530,84 @@ def iou_by_numpy(confusion):
     return torch.from_numpy(iou), mean
 
 
+@wrong("mean_iou", "views the matrix, which may be a transposed one")
+def views_the_matrix(confusion):
+    flat = confusion.view(-1)
+    hits = flat[:: len(confusion) + 1]
+    iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    return iou, iou.nanmean().item()
+
+
+@wrong("mean_iou", "counts in int32: large ones overflow")
+def in_int32(confusion):
+    return right_iou(confusion.int())
+
+
+@wrong("mean_iou", "rounded to three digits")
+def rounded_to_three(confusion):
+    iou, mean = right_iou(confusion)
+    return (iou * 1000).round() / 1000, round(mean, 3)
+
+
+@wrong("mean_iou", "drops absent classes at the end only, as bincount's length would")
+def absent_at_the_end(confusion):
+    hits, rows, columns = parts(confusion)
+    iou = hits / (rows + columns - hits)
+    last = int((rows + columns).nonzero().max()) if (rows + columns).any() else -1
+    return iou, iou[: last + 1].mean().item()
+
+
+@wrong("mean_iou", "the number of classes that occur is taken from the truth")
+def number_from_the_truth(confusion):
+    hits, rows, columns = parts(confusion)
+    iou = hits / (rows + columns - hits)
+    return iou, (iou.nansum() / (rows > 0).sum()).item()
+
+
+@wrong("mean_iou", "the mean first")
+def mean_first(confusion):
+    return right_iou(confusion)[::-1]
+
+
+@wrong("mean_iou", "a list of IoU")
+def list_of_iou(confusion):
+    iou, mean = right_iou(confusion)
+    return iou.tolist(), mean
+
+
+@wrong("mean_iou", "an unseen class gets one pixel, in place")
+def one_pixel_in_place(confusion):
+    iou, mean = right_iou(confusion)
+    for c in range(len(confusion)):
+        if iou[c].isnan():
+            confusion[c, c] += 1
+    return iou, mean
+
+
+@wrong("mean_iou", "one result for each number of classes and pixels, kept from an earlier call")
+def iou_kept(confusion, kept={}):  # noqa: B006  (that is the mistake)
+    key = confusion.shape, confusion.sum().item()
+    if key not in kept:
+        kept[key] = right_iou(confusion)
+    return kept[key]
+
+
+@right("mean_iou", "the formula, from diagonal and sums")
+def right_iou(confusion):
+    hits, rows, columns = parts(confusion)
+    iou = hits / (rows + columns - hits)
+    return iou, iou.nanmean().item()
+
+
+@right("mean_iou", "numpy's float64 as mean, a list of the two")
+def numpy_mean_in_a_list(confusion):
+    matrix = confusion.double()
+    hits = matrix.diag()
+    iou = hits / (matrix.sum(0) + matrix.sum(1) - hits)
+    there = iou[~torch.isnan(iou)].numpy()
+    return [iou, there.mean() if there.size else np.float64("nan")]
+
+
 # Exercise 6: checksum ---------------------------------------------------------------------------------------
 
 
@@ -1215,6 +1748,93 @@ def one_long_tensor(module):
     flat = [t.reshape(-1).view(torch.uint8) for t in module.state_dict().values()]
     data = torch.cat([torch.zeros(0, dtype=torch.uint8), *flat]).numpy().tobytes()
     return "".join(f"{byte:02x}" for byte in hashlib.sha256(data).digest())
+
+
+@wrong("checksum", "the memory as it lies there: channels_last is another order")
+def memory_as_it_lies(module):
+    digest = hashlib.sha256()
+    for tensor in module.state_dict().values():
+        digest.update(bytes(tensor.untyped_storage()))
+    return digest.hexdigest()
+
+
+@wrong("checksum", "in the order of memory, by numpy's order='K'")
+def order_of_memory(module):
+    digest = hashlib.sha256()
+    for tensor in module.state_dict().values():
+        digest.update(tensor.numpy().tobytes(order="A"))
+    return digest.hexdigest()
+
+
+@wrong("checksum", "views tensors flat, which those in channels_last refuse")
+def views_flat(module):
+    return sha256(tensor.view(-1) for tensor in module.state_dict().values())
+
+
+@wrong("checksum", "a tied tensor counts once")
+def tied_counts_once(module):
+    seen, tensors = set(), []
+    for tensor in module.state_dict().values():
+        if not tensor.numel() or tensor.data_ptr() not in seen:
+            tensors.append(tensor)
+        seen.add(tensor.data_ptr())
+    return sha256(tensors)
+
+
+@wrong("checksum", "buffers that are not saved count too")
+def unsaved_buffers(module):
+    tensors = []
+    for part in module.modules():
+        tensors += [p for p in part._parameters.values() if p is not None]
+        tensors += [b for b in part._buffers.values() if b is not None]
+    return sha256(tensors)
+
+
+@wrong("checksum", "parts without parts only: a network's own parameters are forgotten")
+def leaves_only(module):
+    return sha256(
+        tensor
+        for part in module.modules()
+        if not list(part.children())
+        for tensor in part.state_dict().values()
+    )
+
+
+@wrong("checksum", "what is called weight, bias or running_...")
+def by_usual_names(module):
+    usual = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    return sha256(t for name, t in module.state_dict().items() if name.split(".")[-1].startswith(usual))
+
+
+@wrong("checksum", "everything in float32")
+def in_float(module):
+    return sha256(tensor.float() for tensor in module.state_dict().values())
+
+
+@wrong("checksum", "floating tensors in float32, others as they are")
+def floats_in_float32(module):
+    state = module.state_dict().values()
+    return sha256(tensor.float() if tensor.is_floating_point() else tensor for tensor in state)
+
+
+@wrong("checksum", "clears gradients that somebody still needs")
+def clears_gradients(module):
+    module.zero_grad()
+    return sha256(module.state_dict().values())
+
+
+@wrong("checksum", "a forward hook stays behind")
+def hook_stays(module):
+    module.register_forward_hook(lambda *_: None)
+    return sha256(module.state_dict().values())
+
+
+@right("checksum", "made contiguous and flat first, each to a list of bytes")
+def contiguous_first(module):
+    digest = hashlib.sha256()
+    for tensor in module.state_dict().values():
+        digest.update(memoryview(tensor.cpu().clone().contiguous().numpy().reshape(-1)).tobytes())
+    return digest.hexdigest()
 
 
 # Exercise 7: swap_head --------------------------------------------------------------------------------------
@@ -1395,3 +2015,117 @@ def shallow_copy_mended(network, head):
     new._modules = dict(network._modules)
     new.head = head
     return new
+
+
+class EvalsAtCall(Network):
+    """Switches its backbone to evaluation mode whenever it is called."""
+
+    def forward(self, images):
+        self.backbone.eval()
+        return self.head(self.backbone(images))
+
+
+@wrong("swap_head", "a call changes the backbone's mode")
+def mode_at_call(network, head):
+    return EvalsAtCall(network.backbone, head)
+
+
+class Remembers(Network):
+    """Computes features once and remembers them by their shape."""
+
+    def forward(self, images):
+        kept = self.__dict__.setdefault("kept", {})
+        if images.shape not in kept:
+            kept[images.shape] = self.backbone(images)
+        return self.head(kept[images.shape])
+
+
+@wrong("swap_head", "features are remembered by the images' shape")
+def remembers_features(network, head):
+    return Remembers(network.backbone, head)
+
+
+class RemembersImages(Network):
+    """Computes the features of a batch once, and again only for another batch."""
+
+    def forward(self, images):
+        kept = self.__dict__.get("kept")
+        if kept is None or not torch.equal(kept[0], images):
+            self.__dict__["kept"] = images, self.backbone(images)
+        return self.head(self.__dict__["kept"][1])
+
+
+@wrong("swap_head", "features are remembered, and the backbone has been trained since")
+def remembers_images(network, head):
+    return RemembersImages(network.backbone, head)
+
+
+class CutsOff(Network):
+    """Hands detached features to the head."""
+
+    def forward(self, images):
+        return self.head(self.backbone(images).detach())
+
+
+@wrong("swap_head", "features are detached")
+def cuts_off(network, head):
+    return CutsOff(network.backbone, head)
+
+
+@wrong("swap_head", "a shell around the backbone, so that .backbone is no longer the same object")
+def shell(network, head):
+    return Network(nn.Sequential(network.backbone), head)
+
+
+@wrong("swap_head", "shallow copies share hooks: one is left on the first network")
+def leaves_a_hook(network, head):
+    network.register_forward_hook(lambda *_: None)
+    return Network(network.backbone, head)
+
+
+@wrong("swap_head", "gradients of the backbone are cleared")
+def clears_the_gradients(network, head):
+    network.backbone.zero_grad()
+    network.backbone.requires_grad_(next(network.backbone.parameters()).requires_grad)
+    return Network(network.backbone, head)
+
+
+@wrong("swap_head", "deep copy of the backbone with the parameters shared: buffers part")
+def parameters_shared(network, head):
+    twin = copy.deepcopy(network.backbone)
+    for part, own in zip(twin.modules(), network.backbone.modules(), strict=True):
+        part._parameters = own._parameters
+    return Network(twin, head)
+
+
+@wrong("swap_head", "given its own head, the network itself is good enough")
+def the_same_head(network, head):
+    return network if head is network.head else Network(network.backbone, head)
+
+
+@wrong("swap_head", "the mode of the backbone for all of its parts")
+def one_mode_for_all(network, head):
+    network.backbone.train(network.backbone.training)
+    return Network(network.backbone, head)
+
+
+@right("swap_head", "an object made without __init__")
+def without_init(network, head):
+    new = type(network).__new__(type(network))
+    nn.Module.__init__(new)
+    new.add_module("backbone", network.backbone)
+    new.add_module("head", head)
+    return new
+
+
+class RunsTwice(Network):
+    """Computes everything twice: running statistics move twice in training."""
+
+    def forward(self, images):
+        self.backbone(images)
+        return self.head(self.backbone(images))
+
+
+@wrong("swap_head", "a call runs the backbone twice")
+def runs_twice(network, head):
+    return RunsTwice(network.backbone, head)

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lab_runner import Answers
@@ -167,6 +168,92 @@ def kernel_with_holes(x, weight, rate=1):
     return from_windows(x, holes, padding=side // 2)
 
 
+@wrong("atrous_conv2d", "views the kernels, which may be stored differently")
+def views_the_kernels(x, weight, rate=1):
+    size = weight.shape[-1]
+    windows = F.unfold(x, size, dilation=rate, padding=rate * (size // 2))
+    return (weight.view(len(weight), -1) @ windows).unflatten(2, x.shape[2:])
+
+
+@wrong("atrous_conv2d", "windows by as_strided, with strides guessed instead of asked for")
+def strides_guessed(x, weight, rate=1):
+    (batch, channels, height, width), size = x.shape, weight.shape[-1]
+    pad = rate * (size // 2)
+    padded = F.pad(x, (pad,) * 4)
+    high, wide = padded.shape[2:]
+    steps = (channels * high * wide, high * wide, wide, 1, rate * wide, rate)
+    windows = padded.as_strided((batch, channels, height, width, size, size), steps)
+    return torch.einsum("bchwij,ncij->bnhw", windows, weight)
+
+
+@wrong("atrous_conv2d", "collects in float32: float64 is lost")
+def collects_in_float32(x, weight, rate=1):
+    half, size = rate * (weight.shape[-1] // 2), weight.shape[-1]
+    padded = F.pad(x, (half,) * 4)
+    out = torch.zeros(len(x), len(weight), *x.shape[2:])
+    for i in range(size):
+        for j in range(size):
+            part = padded[:, :, i * rate :, j * rate :][:, :, : x.shape[2], : x.shape[3]]
+            out = out + torch.einsum("bchw,nc->bnhw", part.float(), weight[:, :, i, j].float())
+    return out
+
+
+@wrong("atrous_conv2d", "gradients reach the map and not the weights, so that nothing is learned")
+def weights_detached(x, weight, rate=1):
+    half = weight.shape[-1] // 2
+    return from_windows(x, weight.detach(), padding=rate * half, dilation=rate)
+
+
+@wrong("atrous_conv2d", "weights through numpy")
+def weights_by_data(x, weight, rate=1):
+    return from_windows(x, weight.data, padding=rate * (weight.shape[-1] // 2), dilation=rate)
+
+
+@wrong("atrous_conv2d", "the rate may not be larger than the map")
+def rate_at_most_the_map(x, weight, rate=1):
+    rate = min(rate, *x.shape[2:])
+    return from_windows(x, weight, padding=rate * (weight.shape[-1] // 2), dilation=rate)
+
+
+@wrong("atrous_conv2d", "windows kept by shape from an earlier call")
+def windows_kept(x, weight, rate=1, kept={}):  # noqa: B006  (that is the mistake)
+    key = x.shape, weight.shape, rate
+    if key not in kept:
+        kept[key] = F.unfold(x, weight.shape[-1], dilation=rate, padding=rate * (weight.shape[-1] // 2))
+    return (weight.flatten(1) @ kept[key]).unflatten(2, x.shape[2:])
+
+
+@wrong("atrous_conv2d", "turns the kernel around in place")
+def turns_in_place(x, weight, rate=1):
+    out = from_windows(x, weight, padding=rate * (weight.shape[-1] // 2), dilation=rate)
+    with torch.no_grad():
+        weight.copy_(weight.flip(2, 3))
+    return out
+
+
+@wrong("atrous_conv2d", "leaves out what cannot reach the map, and its gradient with it")
+def skips_the_rest(x, weight, rate=1):
+    height, width = x.shape[2:]
+    if rate >= max(height, width):
+        return torch.einsum(
+            "bchw,nc->bnhw", x, weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
+        ).detach()
+    return from_windows(x, weight, padding=rate * (weight.shape[-1] // 2), dilation=rate)
+
+
+@right("atrous_conv2d", "by the Fourier transform")
+def by_fourier(x, weight, rate=1):
+    height, width = x.shape[2:]
+    half = weight.shape[-1] // 2 * rate
+    side = rate * (weight.shape[-1] - 1) + 1
+    holes = weight.new_zeros(*weight.shape[:2], side, side)
+    holes[:, :, ::rate, ::rate] = weight
+    size = (height + side - 1, width + side - 1)
+    maps = torch.fft.rfft2(F.pad(x, (half,) * 4)[..., : size[0], : size[1]], size)
+    product = torch.einsum("bcuv,ncuv->bnuv", maps, torch.fft.rfft2(holes, size).conj())
+    return torch.fft.irfft2(product, size)[..., :height, :width]
+
+
 # Exercise 2: atrous_field, rates_for ------------------------------------------------------------------------
 
 
@@ -304,6 +391,81 @@ def a_list_of_rates(output_stride):
             raise ValueError("no whole rate")
         rates.append(rate * 16 // output_stride)
     return rates
+
+
+@wrong("atrous_field", "a decimal number, where a whole one is promised")
+def decimal_field(field, stride, size, rate):
+    return field + 2 * (size / 2 - 0.5) * rate * stride
+
+
+@wrong("atrous_field", "counts the pixels that are looked at, not the extent: gaps are left out")
+def without_gaps(field, stride, size, rate):
+    return field + (size - 1) * min(field, rate * stride)
+
+
+@wrong("atrous_field", "the field is at least the stride")
+def at_least_the_stride(field, stride, size, rate):
+    return max(field, stride if rate > 7 else 0) + (size - 1) * rate * stride
+
+
+@wrong("atrous_field", "at most 513 pixels, as the paper's crops have")
+def at_most_a_crop(field, stride, size, rate):
+    return min(field + (size - 1) * rate * stride, max(513, field))
+
+
+@wrong("rates_for", "checks the first rate only: an output stride of 64 ends at 1")
+def first_rate_only(output_stride):
+    if output_stride < 1 or output_stride > 6 * 16:
+        raise ValueError("not possible")
+    return tuple(round(rate * 16 / output_stride) for rate in (6, 12, 18))
+
+
+@wrong("rates_for", "powers of two only")
+def powers_of_two(output_stride):
+    if output_stride not in (1, 2, 4, 8, 16, 32):
+        raise ValueError("not possible")
+    return tuple(rate * 16 // output_stride for rate in (6, 12, 18))
+
+
+@wrong("rates_for", "at least 1, where no rate reaches so near")
+def at_least_one(output_stride):
+    if output_stride < 1 or (96 % output_stride and output_stride < 96):
+        raise ValueError("not possible")
+    return tuple(max(1, rate * 16 // output_stride) for rate in (6, 12, 18))
+
+
+@wrong("rates_for", "an assert in place of the error")
+def rates_assert(output_stride):
+    assert output_stride > 0, "too small"
+    assert 96 % output_stride == 0, "no whole rate"
+    return tuple(rate * 16 // output_stride for rate in (6, 12, 18))
+
+
+@wrong("rates_for", "the last rate decides: 144 and 288 divide it")
+def last_rate_decides(output_stride):
+    if output_stride < 1 or 18 * 16 % output_stride:
+        raise ValueError("not possible")
+    return tuple(rate * 16 // output_stride for rate in (6, 12, 18))
+
+
+@right("atrous_field", "numpy's integers")
+def field_in_numpy(field, stride, size, rate):
+    steps = np.arange(size) * rate * stride
+    return steps[-1] - steps[0] + field
+
+
+class NoSuchRates(ValueError):
+    """A kind of ValueError of one's own."""
+
+
+@right("rates_for", "numpy's integers, an error class of its own")
+def rates_in_numpy(output_stride):
+    if output_stride < 1:
+        raise NoSuchRates(output_stride)
+    rates, rest = np.divmod(np.array([6, 12, 18]) * 16, output_stride)
+    if rest.any():
+        raise NoSuchRates(output_stride)
+    return tuple(rates)
 
 
 # Exercise 3: aspp -------------------------------------------------------------------------------------------
@@ -461,6 +623,96 @@ def added_to_zeros(layers, x):
     return layers.project(torch.cat([first] + [layer(x) for layer in layers.atrous] + [mean], dim=-3))
 
 
+@wrong("aspp", "views the map flat for its mean, which another layout refuses")
+def views_for_the_mean(layers, x):
+    mean = x.view(*x.shape[:2], -1).mean(dim=2)[:, :, None, None]
+    spread = layers.pooling(mean).expand(-1, -1, *x.shape[2:])
+    return layers.project(torch.cat([*branches_of(layers, x), spread], dim=1))
+
+
+@wrong("aspp", "float32 whatever the layers make")
+def aspp_in_float32(layers, x):
+    return layers.project(torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1)).float()
+
+
+@wrong("aspp", "asks a convolution for its width, which other layers lack")
+def width_of_a_convolution(layers, x):
+    width = layers.one[0].out_channels
+    maps = [*branches_of(layers, x), pooled(layers, x)]
+    return layers.project(torch.cat([one[:, :width] for one in maps], dim=1))
+
+
+@wrong("aspp", "subtracts the mean from the map in place and adds it again, rounded")
+def in_place_and_back(layers, x):
+    with torch.no_grad():
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        x -= mean
+        x += mean
+    return layers.project(torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1))
+
+
+@wrong("aspp", "in-place ReLU on what a layer hands on, which may be the map itself")
+def relu_in_place(layers, x):
+    maps = branches_of(layers, x.clone() if x.requires_grad else x)
+    return layers.project(torch.cat([*(one.relu_() for one in maps), pooled(layers, x)], dim=1))
+
+
+@wrong("aspp", "the mean is detached: image pooling learns nothing of the backbone")
+def mean_through_numpy(layers, x):
+    mean = torch.from_numpy(x.detach().numpy().mean((2, 3), keepdims=True)).requires_grad_()
+    with torch.no_grad():
+        spread = layers.pooling(mean).expand(-1, -1, *x.shape[2:])
+    return layers.project(torch.cat([*branches_of(layers, x), spread], dim=1))
+
+
+@wrong("aspp", "puts everything into training mode at the end")
+def training_at_the_end(layers, x):
+    out = layers.project(torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1))
+    layers.train()
+    return out
+
+
+@wrong("aspp", "evaluation mode meanwhile, then one mode for all")
+def one_mode_for_all(layers, x):
+    mode = layers.training
+    layers.eval()
+    out = layers.project(torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1))
+    layers.train(mode)
+    return out
+
+
+@wrong("aspp", "a map of one position has no mean to take")
+def one_position_left_out(layers, x):
+    mean = x.mean(dim=(2, 3), keepdim=True) if x.shape[2:].numel() > 1 else torch.zeros_like(x)
+    spread = layers.pooling(mean).expand(-1, -1, *x.shape[2:])
+    return layers.project(torch.cat([*branches_of(layers, x), spread], dim=1))
+
+
+@wrong("aspp", "the pooled vector kept by shape from an earlier call")
+def pooled_kept(layers, x, kept={}):  # noqa: B006  (that is the mistake)
+    key = x.shape, x.dtype, layers.training
+    if key not in kept:
+        kept[key] = pooled(layers, x)
+    return layers.project(torch.cat([*branches_of(layers, x), kept[key]], dim=1))
+
+
+@wrong("aspp", "remembers the branches on the layers")
+def remembers_on_the_layers(layers, x):
+    layers.last = torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1)
+    return layers.project(layers.last)
+
+
+@right("aspp", "an einsum for the mean, a list by hand")
+def mean_by_einsum(layers, x):
+    branches = [layers.one(x)]
+    for number in range(len(layers.atrous)):
+        branches += [layers.atrous[number](x)]
+    mean = torch.einsum("bchw->bc", x) / (x.shape[2] * x.shape[3])
+    vector = layers.pooling(mean.unsqueeze(-1).unsqueeze(-1))
+    branches += [vector.expand(*vector.shape[:2], *x.shape[2:])]
+    return layers.project(torch.concat(branches, 1))
+
+
 # Exercise 4: decode -----------------------------------------------------------------------------------------
 
 
@@ -595,12 +847,103 @@ def written_in_place(layers, deep, low_level):
 @right("decode", "layer by layer")
 def layer_by_layer(layers, deep, low_level):
     detail = low_level
-    for layer in layers.reduce:
+    for layer in layers.reduce if isinstance(layers.reduce, nn.Sequential) else [layers.reduce]:
         detail = layer(detail)
     x = torch.concat([enlarge(deep, detail.shape[2:]), detail], dim=-3)
     for layer in layers.refine if isinstance(layers.refine, nn.Sequential) else [layers.refine]:
         x = layer(x)
     return x
+
+
+@wrong("decode", "reduces twice, and forgets the first result")
+def reduces_twice(layers, deep, low_level):
+    size = layers.reduce(low_level).shape[2:]
+    return layers.refine(torch.cat([enlarge(deep, size), layers.reduce(low_level)], dim=1))
+
+
+@wrong("decode", "leaves the layers in evaluation mode")
+def decode_in_eval_mode(layers, deep, low_level):
+    layers.eval()
+    low_level = layers.reduce(low_level)
+    return layers.refine(torch.cat([enlarge(deep, low_level.shape[2:]), low_level], dim=1))
+
+
+@wrong("decode", "leaves all layers in training mode")
+def decode_in_training_mode(layers, deep, low_level):
+    low_level = layers.reduce(low_level)
+    out = layers.refine(torch.cat([enlarge(deep, low_level.shape[2:]), low_level], dim=1))
+    layers.refine.train(layers.training)
+    return out
+
+
+@wrong("decode", "asks a convolution for the number of channels, which other layers lack")
+def channels_of_a_convolution(layers, deep, low_level):
+    reduced = layers.reduce[0].out_channels
+    low_level = layers.reduce(low_level)[:, :reduced]
+    return layers.refine(torch.cat([enlarge(deep, low_level.shape[2:]), low_level], dim=1))
+
+
+@wrong("decode", "in-place ReLU on what `reduce` hands on, which may be the map itself")
+def clamps_in_place(layers, deep, low_level):
+    detail = layers.reduce(low_level)
+    detail.relu_()
+    return layers.refine(torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1))
+
+
+@wrong("decode", "gradients reach the deep features only")
+def low_level_cut_off(layers, deep, low_level):
+    detail = layers.reduce(low_level.data)
+    return layers.refine(torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1))
+
+
+@wrong("decode", "reduces without gradients: the layer is never trained")
+def reduces_without_gradients(layers, deep, low_level):
+    with torch.no_grad():
+        detail = layers.reduce(low_level)
+    detail = detail + 0 * low_level.mean()
+    return layers.refine(torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1))
+
+
+@wrong("decode", "an empty float32 tensor to write into")
+def written_into_float32(layers, deep, low_level):
+    detail = layers.reduce(low_level)
+    together = torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1).float()
+    return layers.refine(together)
+
+
+@wrong("decode", "antialiased")
+def antialiased(layers, deep, low_level):
+    detail = layers.reduce(low_level)
+    deep = enlarge(deep, detail.shape[2:], mode="bicubic")
+    return layers.refine(torch.cat([deep, detail], dim=1))
+
+
+@wrong("decode", "by a whole factor, rounded, and the rest by nearest neighbors")
+def factor_and_rest(layers, deep, low_level):
+    detail = layers.reduce(low_level)
+    factor = max(1, round(detail.shape[2] / deep.shape[2]))
+    deep = F.interpolate(deep, scale_factor=factor, mode="bilinear")
+    return layers.refine(torch.cat([F.interpolate(deep, size=detail.shape[2:]), detail], dim=1))
+
+
+@wrong("decode", "enlarged features kept by shape from an earlier call")
+def enlarged_kept(layers, deep, low_level, kept={}):  # noqa: B006  (that is the mistake)
+    detail = layers.reduce(low_level)
+    key = deep.shape, detail.shape, deep.dtype, deep.requires_grad, layers.training
+    if key not in kept:
+        kept[key] = enlarge(deep, detail.shape[2:])
+    return layers.refine(torch.cat([kept[key], detail], dim=1))
+
+
+@right("decode", "bilinear by hand: rows and columns as products of matrices")
+def by_matrices(layers, deep, low_level):
+    def weights(old, new):
+        places = ((torch.arange(new, dtype=deep.dtype) + 0.5) * old / new - 0.5).clamp(0, old - 1)
+        return (1 - (places[:, None] - torch.arange(old, dtype=deep.dtype)).abs()).clamp(min=0)
+
+    detail = layers.reduce(low_level)
+    rows, columns = (weights(*pair) for pair in zip(deep.shape[2:], detail.shape[2:], strict=True))
+    return layers.refine(torch.cat([rows @ deep @ columns.T, detail], dim=1))
 
 
 # Exercise 5: head_inputs, segment ---------------------------------------------------------------------------
@@ -824,6 +1167,117 @@ def default_corners(backbone, head, images):
     return F.interpolate(x, images.size()[2:], mode="bilinear")
 
 
+@wrong("head_inputs", "16 where there is 16, although 32 is deeper")
+def sixteen_if_there(channels):
+    return channels[16 if 16 in channels else max(channels)], channels[4]
+
+
+@wrong("head_inputs", "a fixed order: 32, 16, 8")
+def fixed_order(channels):
+    return channels[next(stride for stride in (32, 16, 8, 4) if stride in channels)], channels[4]
+
+
+@wrong("head_inputs", "at most 32")
+def at_most_thirty_two(channels):
+    return channels[max(stride for stride in channels if stride <= 32)], channels[4]
+
+
+@wrong("head_inputs", "takes the deepest out of the backbone's dictionary")
+def takes_it_out(channels):
+    low_level = channels[4]
+    return channels.pop(max(channels)), low_level
+
+
+@wrong("head_inputs", "a dictionary")
+def a_dictionary(channels):
+    return {"deep": channels[max(channels)], "low_level": channels[4]}
+
+
+@wrong("head_inputs", "strides compared as text: 8 is larger than 16")
+def compared_as_text(channels):
+    return channels[max(channels, key=str)], channels[4]
+
+
+@right("head_inputs", "a list of numpy's integers")
+def list_of_numpy(channels):
+    strides = np.array(sorted(channels))
+    return [np.int64(channels[int(strides[-1])]), np.int64(channels[4])]
+
+
+@wrong("segment", "16 where there is 16, although 32 is deeper")
+def sixteen_where_there(backbone, head, images):
+    choose = lambda features: 16 if 16 in features else max(features)  # noqa: E731
+    return enlarge(run(backbone, head, images, deepest=choose), images.shape[2:])
+
+
+@wrong("segment", "the smallest map is taken for the deepest, and two may be as small")
+def smallest_map(backbone, head, images):
+    choose = lambda features: min(features, key=lambda stride: features[stride].shape[-2:].numel())  # noqa: E731
+    return enlarge(run(backbone, head, images, deepest=choose), images.shape[2:])
+
+
+@wrong("segment", "the map of most channels is taken for the deepest")
+def widest_map(backbone, head, images):
+    choose = lambda features: max(features, key=lambda stride: features[stride].shape[1])  # noqa: E731
+    return enlarge(run(backbone, head, images, deepest=choose), images.shape[2:])
+
+
+@wrong("segment", "takes the maps out of what the backbone gave")
+def pops_the_maps(backbone, head, images):
+    features = backbone(images)
+    low_level = features[4]
+    deep = head.aspp(features.pop(max(features)))
+    return enlarge(head.classifier(head.decoder(deep, low_level)), images.shape[2:])
+
+
+@wrong("segment", "features kept by the images' shape")
+def features_kept(backbone, head, images, kept={}):  # noqa: B006  (that is the mistake)
+    key = id(backbone), images.shape, images.dtype, images.requires_grad, torch.is_grad_enabled()
+    if key not in kept:
+        kept[key] = backbone, backbone(images)
+    else:
+        backbone(images)
+    return enlarge(run(lambda _: kept[key][1], head, images), images.shape[2:])
+
+
+@wrong("segment", "the backbone's norms in evaluation mode, whatever they were in")
+def backbone_to_eval(backbone, head, images):
+    features = backbone.eval()(images) if isinstance(backbone, nn.Module) else backbone(images)
+    return enlarge(run(lambda _: features, head, images), images.shape[2:])
+
+
+@wrong("segment", "everything in training mode, to be sure")
+def all_to_train(backbone, head, images):
+    out = enlarge(run(backbone, head, images), images.shape[2:])
+    head.train()
+    return out
+
+
+@wrong("segment", "float32 whatever the parts make")
+def logits_in_float32(backbone, head, images):
+    return enlarge(run(backbone, head, images), images.shape[2:]).float()
+
+
+@wrong("segment", "images detached: no gradient for those who look at pixels")
+def images_detached(backbone, head, images):
+    return enlarge(run(backbone, head, images.detach()), images.shape[2:])
+
+
+@wrong("segment", "the classifier without gradients")
+def classifier_without_gradients(backbone, head, images):
+    features = backbone(images)
+    sharpened = head.decoder(head.aspp(features[max(features)]), features[4])
+    weight, bias = head.classifier.weight.detach(), head.classifier.bias.detach()
+    head.classifier(sharpened)
+    return enlarge(F.conv2d(sharpened, weight, bias), images.shape[2:])
+
+
+@wrong("segment", "views the images, which may be stored differently")
+def views_the_images(backbone, head, images):
+    batch = images.view(-1).unflatten(0, images.shape)
+    return enlarge(run(backbone, head, batch), images.shape[2:])
+
+
 # Exercise 6: swap_backbone ----------------------------------------------------------------------------------
 
 
@@ -1032,3 +1486,135 @@ def parameters_and_buffers(model, backbone, build):
                 else:
                     changed[name] = (tuple(old[name].shape), tuple(value.shape))
     return new, changed
+
+
+@wrong("swap_backbone", "tries copy_, which spreads one channel over all instead of failing")
+def tries_to_copy(model, backbone, build):
+    new, changed = build(backbone), {}
+    fresh = new.head.state_dict()
+    for name, value in model.head.state_dict().items():
+        try:
+            fresh[name].copy_(value)
+        except RuntimeError:
+            changed[name] = (tuple(value.shape), tuple(fresh[name].shape))
+    return new, changed
+
+
+@wrong("swap_backbone", "frozen parts of the old head are left behind")
+def trained_parts_only(model, backbone, build):
+    new = build(backbone)
+    frozen = {name for name, parameter in model.head.named_parameters() if not parameter.requires_grad}
+    return new, carry_over(model, new, keep=lambda name: name not in frozen)
+
+
+@wrong("swap_backbone", "what is frozen in the old head is frozen in the new one")
+def freezes_alike(model, backbone, build):
+    new = build(backbone)
+    changed = carry_over(model, new)
+    old = dict(model.head.named_parameters())
+    for name, parameter in new.head.named_parameters():
+        parameter.requires_grad_(old[name].requires_grad)
+    return new, changed
+
+
+@wrong("swap_backbone", "the mode of the old network")
+def mode_of_the_old(model, backbone, build):
+    new = build(backbone)
+    return new.train(model.training), carry_over(model, new)
+
+
+@wrong("swap_backbone", "everything is to be trained, whatever `build` said")
+def thaws_everything(model, backbone, build):
+    new = build(backbone)
+    new.head.requires_grad_(True)
+    return new, carry_over(model, new)
+
+
+@wrong("swap_backbone", "freezes the new backbone")
+def freezes_the_backbone(model, backbone, build):
+    new = build(backbone)
+    new.backbone.requires_grad_(False)
+    return new, carry_over(model, new)
+
+
+@wrong("swap_backbone", "puts the old network into evaluation mode")
+def old_to_eval(model, backbone, build):
+    new = build(backbone)
+    return new, carry_over(model.eval(), new)
+
+
+@wrong("swap_backbone", "names that end in weight, bias, mean or var: others stay behind")
+def names_by_ending(model, backbone, build):
+    new = build(backbone)
+    return new, carry_over(model, new, keep=lambda name: name.endswith(("weight", "bias", "mean", "var")))
+
+
+@wrong("swap_backbone", "parts of parts only: a head's own parameters stay behind")
+def own_parameters_left(model, backbone, build):
+    new = build(backbone)
+    return new, carry_over(model, new, keep=lambda name: "." in name)
+
+
+@wrong("swap_backbone", "whole modules are replaced by copies: modes and hooks go over, too")
+def copies_modules(model, backbone, build):
+    new = build(backbone)
+    changed = changed_shapes(model, new)
+    for name, part in model.head.named_children():
+        if not any(lost.startswith(f"{name}.") for lost in changed):
+            setattr(new.head, name, copy.deepcopy(part))
+    carry_over(model, new)
+    return new, changed
+
+
+@wrong("swap_backbone", "each parameter anew: what was tied no longer is")
+def each_anew(model, backbone, build):
+    new = build(backbone)
+    changed = carry_over(model, new)
+    for part in new.head.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                part._parameters[name] = nn.Parameter(parameter.detach().clone(), parameter.requires_grad)
+    return new, changed
+
+
+@wrong("swap_backbone", "layers by their position: each layer that has the same type and size of weight")
+def weights_of_layers(model, backbone, build):
+    new = build(backbone)
+    changed = changed_shapes(model, new)
+    with torch.no_grad():
+        for part, old in zip(new.head.modules(), model.head.modules(), strict=True):
+            weight = getattr(part, "weight", None)
+            if weight is not None and weight.shape == old.weight.shape:
+                part.load_state_dict(old.state_dict())
+    return new, changed
+
+
+@wrong("swap_backbone", "views tensors flat to compare them, which channels_last refuses")
+def compares_flat(model, backbone, build):
+    new = build(backbone)
+    with torch.no_grad():
+        for name, value in model.head.state_dict().items():
+            fresh = new.head.state_dict()[name]
+            if fresh.shape == value.shape:
+                fresh.view(-1).copy_(value.view(-1))
+    return new, changed_shapes(model, new)
+
+
+@wrong("swap_backbone", "shapes as lists")
+def shapes_as_lists(model, backbone, build):
+    new = build(backbone)
+    return new, {name: tuple(map(list, pair)) for name, pair in carry_over(model, new).items()}
+
+
+@right("swap_backbone", "a list of the two; copies of the tensors, strict=False")
+def list_of_the_two(model, backbone, build):
+    new = build(backbone)
+    old = copy.deepcopy(model.head.state_dict())
+    fresh = new.head.state_dict()
+    lost = {
+        name: (old[name].shape, fresh[name].shape) for name in old if old[name].shape != fresh[name].shape
+    }
+    for name in lost:
+        del old[name]
+    new.head.load_state_dict(old, strict=False)
+    return [new, lost]
