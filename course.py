@@ -188,6 +188,7 @@ def install(extra: str) -> None:
     wanted = {"packages": fingerprint(), "folder": str(VENV), "complete": True}
     unchanged = all(state.get(key) == value for key, value in wanted.items())
     if not damage and unchanged and EXTRAS.index(state["extra"]) >= EXTRAS.index(extra):
+        fetch_archives(extra)
         return
     if not os.access(str(VENV if VENV.is_dir() else ROOT), os.W_OK):
         stop(NO_PERMISSION.format(ROOT))
@@ -204,7 +205,8 @@ def install(extra: str) -> None:
     wanted.update(install_packages(wanted["extra"], state))
     wanted["python"] = venv_python_version()
     write_state(wanted)
-    say("Installed. From now on no network is needed.")
+    if fetch_archives(extra):
+        say("Installed. From now on no network is needed.")
 
 
 def install_packages(extra: str, state: dict) -> dict:
@@ -232,6 +234,23 @@ def install_packages(extra: str, state: dict) -> dict:
     if NETWORK_DOWN.search(output):
         write_state(state)
     stop(explain(output))
+
+
+def fetch_archives(extra: str) -> bool:
+    """Let backbones/archives.py fetch, once, the texts and weights that no dependency brings.
+
+    Where that fails, its sentence says which lessons have to wait, and all else goes on. Only tests try
+    again: a learner without a network would be kept waiting at every start.
+
+    Args: extra, for whom the installation is.
+    Returns: whether all of it is there.
+    """
+    state = read_state()
+    if "archives" not in state or (extra in (TEST, BENCH) and not state["archives"]):
+        status, _ = watch([VENV_PYTHON, "-m", "backbones.archives"])
+        state["archives"] = status == 0
+        write_state(state)
+    return state["archives"]
 
 
 def read_state() -> dict:

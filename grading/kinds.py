@@ -258,6 +258,8 @@ def refuses(
 def _short(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_short, value))}]"
     text = repr(value)
     return text if len(text) < 60 else f"{text[:50]}... ({type(value).__name__})"
 

@@ -2,7 +2,7 @@
 Your own pictures come from a folder, your own texts from a table. Two well-known sets are downloaded only by
 `download=True`; the set-up fetched the reviews.
 
-Each set to train on is a LightningDataModule; a class says shapes, value range, classes, source and licence.
+Each set to train on is a LightningDataModule; a class says shapes, value range, classes, source and license.
 
     Photos   ten color and gray photographs with their ImageNet answers
     Digits   1,797 handwritten digits, 8x8
@@ -15,6 +15,9 @@ Each set to train on is a LightningDataModule; a class says shapes, value range,
     Tags       made-up news with the names of people, places and organizations, and dates
     Dates      6,500 dates in two of 19 languages
     Emoji      names of 3,972 emoji in English and one of 13 languages
+    Names      9,413 family names of eight languages
+    Words      2,213 rated words in one graph, joined by letters or by meaning
+    TextFile   your own texts and labels, from a TSV or CSV
 
     OxfordIIITPet   7,349 photographs of 37 breeds of cats and dogs, with breed and mask
     PennFudanPed    170 photographs of pedestrians, with a box and a mask for each
@@ -31,6 +34,7 @@ _FILES = {
     "Emoji": "emoji",
     "Faces": "faces",
     "Folder": "folder",
+    "Names": "names",
     "OxfordIIITPet": "folder",
     "PennFudanPed": "folder",
     "Photos": "photos",
@@ -38,7 +42,11 @@ _FILES = {
     "Scenes": "scenes",
     "Sentences": "sentences",
     "Tags": "tags",
+    "TextFile": "textfile",
+    "TextFileError": "textfile",
     "Vocabulary": "vocabulary",
+    "Words": "words",
+    "nearest_neighbors": "words",
 }
 __all__ = list(_FILES)
 

@@ -59,10 +59,9 @@ class Emoji(Pairs):
         items = [items[number] for number in order]
         counts = Counter(word for item in items for word in {*words_of(item[0])})
         alone = [item for item in items if any(counts[word] == 1 for word in words_of(item[0]))]
-        self.unseen = alone[:200]
-        self.train, composed = hold_out_compositions(
-            [item for item in items if item not in {*self.unseen}], 400
-        )
+        self.unseen, unseen = alone[:200], {*alone[:200]}
+        known = [item for item in items if item not in unseen]
+        self.train, composed = hold_out_compositions(known, 400)
         self.val, self.test = composed[:200], composed[200:]
         self.build_vocabularies(words_of)
 

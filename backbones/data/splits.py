@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from .images import Statistic, check_positive, normalization
 from .vocabulary import Vocabulary
 
+MADE_BY_SETUP = "train", "val", "test", "unseen", "class_names", "mask_names", "nodes", "adjacency", "labels"
+
 
 class SplitData(LightningDataModule):
     """Data in three parts: `setup()` of a subclass makes `train`, `val`, `test`; here they become batches."""
@@ -21,7 +23,7 @@ class SplitData(LightningDataModule):
     collate: Callable[[list], Any] | None = None  # how items become a batch; None: torch's own way
 
     def __getattr__(self, name: str):
-        if name in ("train", "val", "test", "unseen", "class_names", "mask_names") or "vocabulary" in name:
+        if name in MADE_BY_SETUP or name.endswith("vocabulary"):
             raise AttributeError(f"{type(self).__name__} has no .{name} yet: call setup() first")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

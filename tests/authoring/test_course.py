@@ -37,6 +37,14 @@ print("RAN", *sys.argv[1:])
 print(os.environ.get("JUPYTER_CONFIG_PATH"), os.environ.get("PYTHONPATH"))
 """
 
+# In place of backbones/archives.py: notes that it was called; fails where a file says so.
+FAKE_ARCHIVES = """import pathlib, sys
+with open("fetched", "a") as calls:
+    calls.write("fetched\\n")
+print("Fetched the reviews.")
+sys.exit(pathlib.Path("no archives").exists())
+"""
+
 FAKE_UV = """#!/bin/sh
 here="${0%/*}"
 read -r mood < "$here/mood"
@@ -64,6 +72,8 @@ class Course:
             shutil.copy(ROOT / name, self.root)
         for module in ("jupyterlab", "ruff", "pytest", "grading"):
             (self.root / f"{module}.py").write_text(ECHO)
+        (self.root / "backbones").mkdir()
+        (self.root / "backbones" / "archives.py").write_text(FAKE_ARCHIVES)
 
     @property
     def venv_python(self) -> Path:
@@ -90,6 +100,12 @@ class Course:
         calls = self.bin / "calls"
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line for line in lines if "--dry-run" not in line]
+
+    @property
+    def fetches(self) -> int:
+        """How often the texts and weights were asked for that no dependency brings."""
+        calls = self.root / "fetched"
+        return len(calls.read_text().splitlines()) if calls.exists() else 0
 
     def environment(self, sabotage: str = "", **changes: str) -> dict[str, str]:
         """`sabotage` is Python that runs before course.py does: it makes this machine a worse one."""
@@ -341,6 +357,46 @@ def test_only_a_change_of_packages_installs_again(installed, file, old, new, cou
     (installed.root / file).write_text(text.replace(old, new))
     installed.works("lab")
     assert len(installed.installations) == count
+
+
+# ---- Texts and weights that no dependency brings -------------------------------------------------
+
+
+def test_a_first_start_fetches_them_and_a_second_does_not(course):
+    course.uv()
+    said = course.works("lab").stderr
+    assert said.index("Fetched the reviews.") < said.index("From now on no network is needed.")
+    assert course.fetches == 1
+    course.works("lab")
+    course.works("test")  # more packages: it looks again whether all is there
+    course.works("test")
+    assert course.fetches == 2
+    assert course.state["archives"] is True
+
+
+def test_an_installation_from_before_there_were_any_gets_them(installed):
+    state = {key: value for key, value in installed.state.items() if key != "archives"}
+    (installed.root / ".venv" / "course.json").write_text(json.dumps(state))
+    installed.works("lab")
+    assert installed.fetches == 2
+    assert len(installed.installations) == 1
+
+
+def test_where_they_cannot_be_had_the_lab_opens_and_only_tests_ask_again(course):
+    course.uv()
+    (course.root / "no archives").touch()
+    first = course.works("lab")
+    assert "RAN" in first.stdout
+    assert "no network is needed" not in first.stderr
+    course.works("lab")
+    assert course.fetches == 1, "a learner without a network would wait at every start"
+    course.works("test")
+    assert course.fetches == 2
+    (course.root / "no archives").unlink()
+    course.works("test")
+    course.works("test")
+    assert course.fetches == 3
+    assert course.state["archives"] is True
 
 
 @pytest.mark.skipif(not LINUX, reason="only Linux has a choice of torch")

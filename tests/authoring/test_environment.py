@@ -110,7 +110,14 @@ def test_binder_builds_from_environment_yml():
     assert done.returncode == 0, image
     update = image.index('env update -p ${NB_PYTHON_PREFIX} --file "environment.yml"')
     # "-e ." can be installed only if the course is copied before its environment is made.
-    assert image.index("COPY --chown=0:0 src/ ${REPO_DIR}/") < update
+    assert image.index("COPY --chown=0:0 src/ ${REPO_DIR}/") < update < image.index("RUN ./postBuild")
+
+
+def test_binder_fetches_what_no_dependency_brings():
+    script = ROOT / "postBuild"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    assert "python -m backbones.archives" in script.read_text()
 
 
 # ---- constraints.txt -----------------------------------------------------------------------------
@@ -139,7 +146,7 @@ def test_what_is_installed_here_is_what_is_pinned():
     assert not differs, f"installed in other versions than constraints.txt says: {differs}"
 
 
-@pytest.mark.parametrize("name", ["constraints.txt", "environment.yml", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["constraints.txt", "environment.yml", "pyproject.toml", "postBuild"])
 def test_no_file_says_where_packages_are_fetched_from(name):
     """Everyone's own index or mirror is used."""
     assert not re.search(r"://|^\s*-\s*--|^--|index", read(name), re.M)
@@ -173,7 +180,11 @@ def test_there_is_no_package_that_nothing_uses():
     ]
     files = [ROOT / "course.py", *(path for path in files if path != Path(__file__))]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    modules = {"scikit-learn": "sklearn", "scikit-image": "skimage"}  # others: the name, with _ for -
+    modules = {
+        "scikit-learn": "sklearn",
+        "scikit-image": "skimage",
+        "vadersentiment": "vaderSentiment",
+    }  # others: the name, with _ for -
     names = {name for group in (LEARNERS, *EXTRAS.values()) for name in group}
     words = {name: rf"\b({name}|{modules.get(name, name.replace('-', '_'))})\b" for name in names}
     assert {name for name in names if not re.search(words[name], text)} == set(UNNAMED)

@@ -1,13 +1,16 @@
 """Reviews, Sentences, Tags, TextFile: what they hold, that it never changes, what they say in a bad case."""
 
 import re
+import warnings
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from backbones import archives
-from backbones.data import Reviews, Sentences, Tags
+from backbones.data import Reviews, Sentences, Tags, TextFile, TextFileError
 from backbones.data.lexicon import rated_words
 from backbones.data.sentences import ADJECTIVES
 from backbones.data.tags import PARTS, TAG_NAMES, Tagged
@@ -408,3 +411,198 @@ def test_reading_both_ways_finds_names_that_were_never_seen(tags):
         rows = network(tokens, lengths).argmax(1)
         predicted = [row[:length].tolist() for row, length in zip(rows, lengths, strict=True)]
         assert entity_f1(predicted, half) >= 0.95
+
+
+# ---- TextFile ------------------------------------------------------------------------------------
+
+ROWS = [(f"text number {number}", "blame" if number % 3 else "praise") for number in range(30)]
+
+
+@pytest.fixture
+def table(tmp_path) -> Callable[..., Path]:
+    """Writes a table and returns its path."""
+
+    def write(rows=ROWS, mark="\t", encoding="utf-8", name="mine.tsv", more="") -> Path:
+        lines = [f"text{mark}label", *(f"{text}{mark}{label}" for text, label in rows)]
+        path = tmp_path / name
+        path.write_bytes(("\n".join(lines) + "\n" + more).encode(encoding))
+        return path
+
+    return write
+
+
+def texts_and_labels(data: TextFile) -> set[tuple[str, str]]:
+    return {(item.text, data.class_names[item.label]) for part in parts(data) for item in part}
+
+
+def refusal(path: Path, **options) -> str:
+    with pytest.raises(TextFileError) as caught:
+        ready(TextFile, path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["\t", ",", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_becomes_three_parts_with_all_classes(table, mark, encoding):
+    data = ready(TextFile, table(mark=mark, encoding=encoding))
+    assert data.class_names == ("blame", "praise")
+    assert tuple(map(len, parts(data))) == (21, 3, 6)
+    assert all({item.label for item in part} == {0, 1} for part in parts(data))
+    assert texts_and_labels(data) == set(ROWS)
+    (tokens, lengths), labels = next(iter(data.val_dataloader()))
+    assert tokens.shape == (3, 3)
+    assert lengths.tolist() == [3, 3, 3]
+    assert labels.tolist() == [item.label for item in data.val]
+
+
+def test_the_seed_chooses_the_parts(table):
+    path = table()
+    one, same, other = (ready(TextFile, path, seed=seed) for seed in (0, 0, 1))
+    assert parts(one) == parts(same)
+    assert one.test != other.test
+
+
+def test_what_spreadsheets_write_is_read(table):
+    more = [
+        '"tab\tand, comma",praise\r\n',
+        '"He said ""no"".",blame\r\n',
+        '"two\nlines",blame\r\n',
+        "\r\n",
+        "a\u2028b,praise\r\n",
+        'it is 12" long,praise\r\n',
+    ]
+    data = ready(TextFile, table(mark=",", more="".join(more)))
+    found = texts_and_labels(data) - set(ROWS)
+    assert found == {
+        ("tab\tand, comma", "praise"),
+        ('He said "no".', "blame"),
+        ("two\nlines", "blame"),
+        ("a\u2028b", "praise"),
+        ('it is 12" long', "praise"),
+    }
+
+
+def test_other_columns_are_left_alone_and_ours_can_have_other_names(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text('"id","verdict","what they said"\n' + "".join(f"{n},{n % 2},t{n}\n" for n in range(8)))
+    data = ready(TextFile, path, text="what they said", label="verdict")
+    assert texts_and_labels(data) == {(f"t{n}", str(n % 2)) for n in range(8)}
+    sentence = refusal(path)
+    assert (
+        "has to name the columns 'text' and 'label', but names 'id', 'verdict', 'what they said'" in sentence
+    )
+
+
+BAD = "only a text\nx\ty\tz\n\tpraise\nx\t\ntext number 0\tblame\n"
+
+
+def test_each_bad_row_is_named_by_its_line_or_left_out_as_asked(table):
+    path = table(more=BAD)
+    sentence = refusal(path)
+    assert 'bad_rows="skip"' in sentence
+    assert sentence.splitlines()[1:] == [
+        "line 32: 1 columns where the first line has 2",
+        "line 33: 3 columns where the first line has 2",
+        "line 34: the text is empty",
+        "line 35: the label is empty",
+        "line 36: the same text stands above with the label 'praise'",
+    ]
+    with pytest.warns(UserWarning, match="mine.tsv: rows were left out:\nline 32"):
+        data = ready(TextFile, path, bad_rows="skip")
+    assert len(data.skipped) == 5
+    assert texts_and_labels(data) == set(ROWS)
+
+
+def test_many_bad_rows_are_counted(table):
+    assert refusal(table(more="bad\n" * 25)).splitlines()[-1] == "and 15 more"
+
+
+@pytest.mark.parametrize("bad", ['"never closed\tpraise\n', '"closed" too early\tpraise\n'])
+def test_a_quotation_mark_costs_its_own_row_only(table, bad):
+    path = table(more="\n" + bad + "two\tpraise\n" + '"three"\tblame\n')
+    assert "line 33: a quotation mark opens a text" in refusal(path)
+    with pytest.warns(UserWarning, match="line 33"):
+        data = ready(TextFile, path, bad_rows="skip")
+    assert texts_and_labels(data) == {*ROWS, ("two", "praise"), ("three", "blame")}
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("cp1252", "utf-8"),
+        ("utf-16", "utf-8"),
+        ("utf-16-le", "utf-8"),
+        ("utf-16", "cp1252"),
+        ("utf-8", "ascii"),
+    ],
+)
+def test_another_encoding_is_said_and_the_advice_works(table, written, asked):
+    path = table([("Ein schöner Film – wirklich", "praise"), *ROWS], encoding=written)
+    sentence = refusal(path, encoding=asked)
+    assert f"mine.tsv is not in {asked}" in sentence
+    assert "reads 'Ein schöner Film – wirklich" in sentence
+    advised = re.search(r"say encoding='([\w-]+)'", sentence)[1]
+    assert ("Ein schöner Film – wirklich", "praise") in texts_and_labels(
+        ready(TextFile, path, encoding=advised)
+    )
+
+
+def test_a_wrong_encoding_that_reads_all_the_same_is_said(table):
+    path = table([("schön", "praise"), *ROWS])
+    with pytest.warns(UserWarning, match="may not be in latin-1. As 'utf-8' it reads 'schön"):
+        ready(TextFile, path, encoding="latin-1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ready(TextFile, path, encoding="utf8")
+        ready(TextFile, table([("schön", "praise"), *ROWS], encoding="latin-1"), encoding="latin-1")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"\n \n", "is empty"),
+        (b"text\tlabel\n", "no row that can be used"),
+        (b"no header here\nat all\n", "has to name the columns 'text' and 'label'"),
+        (b"text\tlabel\na\tgood\nb\tgood\n", "all texts of mine.tsv have the label 'good'"),
+        (b"text\tlabel\na\tx\nb\tx\nc\tx\nd\ty\n", "1 text(s) with the label 'y'"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\xff\xd8\0\0", "does not look like a text"),
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path, content, sentence):
+    path = tmp_path / "mine.tsv"
+    path.write_bytes(content)
+    assert sentence in refusal(path)
+
+
+def test_a_file_that_is_not_there_and_options_that_make_no_sense(tmp_path, table):
+    assert "nowhere.csv cannot be read: No such file" in refusal(tmp_path / "nowhere.csv")
+    assert "Is a directory" in refusal(tmp_path)
+    assert "no encoding 'utf-9'" in refusal(table(), encoding="utf-9")
+    with pytest.raises(ValueError, match="bad_rows='drop'"):
+        TextFile("x", bad_rows="drop")
+
+
+# ---- Texts of any kind ---------------------------------------------------------------------------
+
+ODD = ["a", "👩‍🌾🎉", "電影 is хорошо", "ß" * 500, "word " * 500, "....", "\u200b"]
+
+
+def test_odd_texts_go_through_file_and_batch(table):
+    rows = [(f"{text} {n}", str(n % 2)) for n, text in enumerate(ODD * 2)]
+    data = ready(TextFile, table(rows))
+    assert texts_and_labels(data) == {(text, label) for text, label in rows}
+    (tokens, lengths), _ = data.collate(data.train + data.val + data.test)
+    assert tokens.shape[1] == lengths.max() == 501
+    assert (tokens[0, : lengths[0]] != UNKNOWN).all()
+
+
+@pytest.mark.parametrize("text", ["", " ", *ODD])
+@pytest.mark.parametrize("kind", [Reviews, Sentences])
+def test_a_text_that_no_set_holds_has_tokens_too(text, kind, films, sentences):
+    data = films if kind is Reviews else sentences
+    (tokens, lengths), _ = data.collate([data.test[0]._replace(text=text), data.test[1]])
+    assert 1 <= lengths[0] <= max(500, len(text))
+    assert (tokens[0, : lengths[0]] > 0).all()
+    assert (tokens[0, lengths[0] :] == 0).all()

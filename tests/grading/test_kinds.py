@@ -169,7 +169,7 @@ def test_refuses_takes_a_subclass_and_reads_the_message() -> None:
         ((-1, TypeError), (), "expected ValueError, got TypeError: Number -1"),
         ((-1,), "width", "should mention width, but says ValueError: Number -1"),
         ((-1,), 1, "should mention 1,"),  # neither -1 nor 11
-        ((torch.ones(2), ValueError), (), "root(a tensor of shape (2,), "),
+        (([torch.ones(2), 1],), (), "root([a tensor of shape (2,), 1]): expected ValueError, got TypeError"),
     ],
 )
 def test_refuses_says_what_happened_instead(args: tuple, mentions, said: str) -> None:
