@@ -1,7 +1,9 @@
 """Answers to lab 01 that learners could write: wrong ones must lose points, right ones keep all of them."""
 
 import contextlib
+import copy
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lab_runner import Answers
@@ -95,6 +97,66 @@ def loops(x, weight, bias):
 def broadcasting(x, weight, bias):
     sums = (x[:, None, :] * weight[None]).sum(dim=2) + bias
     return torch.where(sums > 0, sums, torch.zeros_like(sums))
+
+
+@wrong("dense_relu", "weights turned by view: right for the numbers of one row only")
+def turned_by_view(x, weight, bias):
+    return torch.relu(x @ weight.reshape(weight.shape[1], weight.shape[0]) + bias)
+
+
+@wrong("dense_relu", "reads weights from memory, whatever their layout")
+def weights_from_memory(x, weight, bias):
+    rows = weight.as_strided(weight.shape, (weight.shape[1], 1), weight.storage_offset())
+    return torch.relu(x @ rows.T + bias)
+
+
+@wrong("dense_relu", "refuses tensors that are stored in another order")
+def view_refuses(x, weight, bias):
+    return torch.relu(x @ weight.view(-1).view(weight.shape).T + bias)
+
+
+@wrong("dense_relu", "rounds to half precision on the way")
+def half_precision(x, weight, bias):
+    return torch.relu(x.bfloat16() @ weight.T.bfloat16() + bias.bfloat16()).to(x.dtype)
+
+
+@wrong("dense_relu", "float32 only: other numbers are an error")
+def float32_only(x, weight, bias):
+    out = torch.zeros(len(x), len(weight))
+    torch.mm(x, weight.T, out=out)
+    return torch.relu(out + bias)
+
+
+@wrong("dense_relu", "softplus, which is ReLU with a round corner")
+def round_corner(x, weight, bias):
+    return F.softplus(x @ weight.T + bias, beta=20)
+
+
+@wrong("dense_relu", "GELU in place of ReLU")
+def gelu(x, weight, bias):
+    return F.gelu(x @ weight.T + bias)
+
+
+@wrong("dense_relu", "names of its own for the arguments")
+def other_names(inputs, weights, biases):
+    return torch.relu(inputs @ weights.T + biases)
+
+
+@wrong("dense_relu", "a whole batch gets the answer of its sum")
+def sums_the_batch(x, weight, bias):
+    return torch.relu(x.sum(0, keepdim=True) @ weight.T + bias).expand(len(x), -1)
+
+
+@right("dense_relu", "nn.Linear, its parameters replaced")
+def linear_module(x, weight, bias):
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.weight, layer.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return F.relu(layer(x))
+
+
+@right("dense_relu", "computed in float64")
+def in_double(x, weight, bias):
+    return F.threshold(torch.addmm(bias.double(), x.double(), weight.double().t()), 0.0, 0.0)
 
 
 # Exercise 2: extract_features -------------------------------------------------------------------------------
@@ -326,6 +388,116 @@ def registers_inside_try(model, images, layers):
     return out
 
 
+@wrong("extract_features", "float32, whatever the layer made")
+def as_float32(model, images, layers):
+    return extract(model, images, layers, keep=lambda module, inputs, output: output.detach().clone().float())
+
+
+@wrong("extract_features", "finds layers by the end of their names: 1 is found in 11")
+def by_ending(model, images, layers):
+    modules = dict(model.named_modules())
+    full = {}
+    for name in layers:
+        found = [known for known in modules if known.endswith(name)]
+        if not found:
+            raise ValueError(f"no layer {name}")
+        full[name] = name if name in found else found[-1]
+    out = extract(model, images, list(full.values()))
+    return {name: out[known] for name, known in full.items()}
+
+
+@wrong("extract_features", "layers whose names begin alike are taken too")
+def by_beginning(model, images, layers):
+    look_up(model, layers)
+    wanted = [known for known, _ in model.named_modules() if any(known.startswith(name) for name in layers)]
+    return extract(model, images, wanted)
+
+
+@wrong("extract_features", "always names the first layer as the missing one")
+def names_the_first(model, images, layers):
+    modules = dict(model.named_modules())
+    if any(name not in modules for name in layers):
+        raise ValueError(f"the model has no layer {layers[0]}")
+    return extract(model, images, layers)
+
+
+@wrong("extract_features", "remembers the model's own mode, and gives it to all parts afterwards")
+def one_mode_for_all(model, images, layers):
+    was_training = model.training
+    try:
+        return extract(model, images, layers)
+    finally:
+        model.train(was_training)
+
+
+@wrong("extract_features", "runs twice, the first time to see the names")
+def runs_twice(model, images, layers):
+    look_up(model, layers)
+    model(images)
+    return extract(model, images, layers)
+
+
+@wrong("extract_features", "switches gradients on afterwards, whatever they were")
+def gradients_on(model, images, layers):
+    torch.set_grad_enabled(False)
+    try:
+        return extract(model, images, layers)
+    finally:
+        torch.set_grad_enabled(True)
+
+
+by_shape = {}
+
+
+@wrong("extract_features", "keeps the results for images of the same size")
+def caches_by_shape(model, images, layers):
+    look_up(model, layers)
+    key = id(model), images.shape, tuple(layers)
+    if key not in by_shape:
+        by_shape[key] = extract(model, images, layers)
+    return by_shape[key]
+
+
+@wrong("extract_features", "puts an error of its own in the place of the model's")
+def hides_the_error(model, images, layers):
+    look_up(model, layers)
+    try:
+        return extract(model, images, layers)
+    except Exception as error:
+        raise RuntimeError("the model failed") from error
+
+
+@wrong("extract_features", "sorts the caller's list of names")
+def sorts_the_names(model, images, layers):
+    layers.sort()
+    return extract(model, images, layers)
+
+
+@wrong("extract_features", "notes what it kept on the layers themselves")
+def notes_on_layers(model, images, layers):
+    out = extract(model, images, layers)
+    for name, module in look_up(model, layers):
+        module.output = out[name]
+    return out
+
+
+@right("extract_features", "an error class of its own, which is a ValueError")
+def own_error(model, images, layers):
+    class NoSuchLayer(ValueError):
+        pass
+
+    known = {name for name, _ in model.named_modules()}
+    missing = [name for name in layers if name not in known]
+    if missing:
+        raise NoSuchLayer(missing)
+    return extract(model, images, layers)
+
+
+@right("extract_features", "a deep copy carries the hooks")
+def copied_model(model, images, layers):
+    return extract(copy.deepcopy(model), images, layers)
+
+
 # Exercise 3: global_average_pool ----------------------------------------------------------------------------
 
 
@@ -428,7 +600,101 @@ def sum_by_positions(maps):
     return maps.sum(3).sum(2) / (height * width)
 
 
+@wrong("global_average_pool", "view refuses maps that are stored in another order")
+def by_view(maps):
+    check_rank(maps)
+    return maps.view(maps.shape[0], maps.shape[1], -1).mean(-1)
+
+
+@wrong("global_average_pool", "reads memory as if the maps were stored row by row")
+def by_as_strided(maps):
+    check_rank(maps)
+    batch, channels, height, width = maps.shape
+    positions = height * width
+    flat = maps.as_strided((batch, channels, positions), (channels * positions, positions, 1))
+    return flat.mean(-1)
+
+
+@wrong("global_average_pool", "the middle of the map in place of its mean")
+def the_middle(maps):
+    check_rank(maps)
+    return maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2]
+
+
+@wrong("global_average_pool", "the mean of the largest and the smallest value")
+def middle_of_the_range(maps):
+    check_rank(maps)
+    return (maps.amax((2, 3)) + maps.amin((2, 3))) / 2
+
+
+@wrong("global_average_pool", "zeros do not count")
+def without_zeros(maps):
+    check_rank(maps)
+    return maps.clamp(min=0).sum((2, 3)) / (maps > 0).sum((2, 3)).clamp(min=1)
+
+
+@wrong("global_average_pool", "subtracts the mean from the maps on the way")
+def centers_in_place(maps):
+    check_rank(maps)
+    mean = maps.mean((2, 3))
+    maps -= mean[:, :, None, None]
+    return mean
+
+
+@wrong("global_average_pool", "bfloat16 on the way")
+def coarse(maps):
+    check_rank(maps)
+    return maps.bfloat16().mean((2, 3)).to(maps.dtype)
+
+
+@wrong("global_average_pool", "the number of dimensions in the message, not the shape")
+def says_dimensions(maps):
+    if maps.ndim != 4:
+        raise ValueError(f"four dimensions expected, got {maps.ndim}")
+    return maps.mean((2, 3))
+
+
+@wrong("global_average_pool", "TypeError in place of ValueError")
+def type_error(maps):
+    if maps.ndim != 4:
+        raise TypeError(f"{tuple(maps.shape)}")
+    return maps.mean((2, 3))
+
+
+@wrong("global_average_pool", "one dimension short is refused, as is one of size 1 at the front or the end")
+def squeezes_first(maps):
+    maps = maps.squeeze(0) if maps.ndim == 5 else maps
+    check_rank(maps)
+    return maps.mean((2, 3))
+
+
+@right("global_average_pool", "an error class of its own, a list of the sizes")
+def own_shape_error(maps):
+    class ShapeError(ValueError):
+        pass
+
+    if len(maps.shape) != 4:
+        raise ShapeError("maps should be (B, C, H, W)", list(maps.shape))
+    return torch.einsum("bchw->bc", maps) / maps[0, 0].numel()
+
+
+@right("global_average_pool", "computed in float64")
+def pooled_in_double(maps):
+    check_rank(maps)
+    return maps.double().reshape(*maps.shape[:2], -1).mean(2)
+
+
 # Exercise 4: frozen_features --------------------------------------------------------------------------------
+
+
+def modes_of(model):
+    """Every part of the model with the mode that it is in."""
+    return [(part, part.training) for part in model.modules()]
+
+
+def put_back(modes):
+    for part, mode in modes:
+        part.training = mode
 
 
 @wrong("frozen_features", "no evaluation mode: statistics move, dropout is at work")
@@ -455,113 +721,114 @@ def always_train_afterwards(model, images, batch_size=50):
 
 @wrong("frozen_features", "gradients are recorded")
 def records_gradients(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     features = torch.cat([model(batch) for batch in images.split(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "gradients are recorded and thrown away at the end: the memory was needed")
 def detaches_at_the_end(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     features = torch.cat([model(batch).detach() for batch in images.split(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "drops the last, smaller batch")
 def drops_the_last_batch(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     with torch.no_grad():
         starts = range(0, len(images) - batch_size + 1, batch_size)
         features = torch.cat([model(images[start : start + batch_size]) for start in starts])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "all images in one forward pass")
 def one_pass(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     with torch.no_grad():
         features = model(images)
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "batch_size is taken for the number of batches")
 def chunks(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     with torch.no_grad():
         features = torch.cat([model(batch) for batch in images.chunk(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "switches gradients off for the whole program")
 def grad_off_for_good(model, images, batch_size=50):
     torch.set_grad_enabled(False)
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     features = torch.cat([model(batch) for batch in images.split(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "freezes the parameters, and leaves them frozen")
 def freezes_parameters(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval().requires_grad_(False)
     with torch.no_grad():
         features = torch.cat([model(batch) for batch in images.split(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "thaws parameters that were frozen before")
 def thaws_parameters(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval().requires_grad_(False)
     features = torch.cat([model(batch) for batch in images.split(batch_size)])
-    model.train(was_training).requires_grad_(True)
+    put_back(modes)
+    model.requires_grad_(True)
     return features
 
 
 @wrong("frozen_features", "shuffles the images on the way")
 def shuffles(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     with torch.no_grad():
         loader = torch.utils.data.DataLoader(images, batch_size=batch_size, shuffle=True)
         features = torch.cat([model(batch) for batch in loader])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @wrong("frozen_features", "reads the mode after it has changed it")
 def reads_the_mode_too_late(model, images, batch_size=50):
     model.eval()
-    was_training = model.training
+    modes = modes_of(model)
     with torch.no_grad():
         features = torch.cat([model(batch) for batch in images.split(batch_size)])
-    model.train(was_training)
+    put_back(modes)
     return features
 
 
 @right("frozen_features", "a loop over starts, in inference mode")
 def inference_mode(model, images, batch_size=50):
-    mode = model.training
+    modes = modes_of(model)
     model.train(False)
     out = []
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             out.append(model(images[start : start + batch_size]))
         out = torch.cat(out, dim=0)
-    model.train(mode)
+    put_back(modes)
     return out
 
 
@@ -580,7 +847,7 @@ def data_loader(model, images, batch_size=50):
 
 @right("frozen_features", "writes into a tensor that is made with the first batch")
 def fills_a_tensor(model, images, batch_size=50):
-    was_training, features = model.training, None
+    modes, features = modes_of(model), None
     model.eval()
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
@@ -589,19 +856,124 @@ def fills_a_tensor(model, images, batch_size=50):
         if features is None:
             features = torch.empty(len(images), out.shape[1])
         features[start : start + len(batch)] = out
-    if was_training:
-        model.train()
+    put_back(modes)
     return features
 
 
 @right("frozen_features", "one image at a time")
 def one_by_one(model, images, batch_size=50):
-    was_training = model.training
+    modes = modes_of(model)
     model.eval()
     with torch.no_grad():
         features = torch.stack([model(image[None])[0] for image in images])
+    put_back(modes)
+    return features
+
+
+@wrong(
+    "frozen_features",
+    "remembers the model's own mode only: a batch norm that came in evaluation mode is woken up",
+)
+def the_models_mode_only(model, images, batch_size=50):
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        features = torch.cat([model(batch) for batch in images.split(batch_size)])
     model.train(was_training)
     return features
+
+
+@wrong("frozen_features", "remembers the modes of the model's direct parts only")
+def modes_of_children_only(model, images, batch_size=50):
+    modes = [(model, model.training)] + [(part, part.training) for part in model.children()]
+    model.eval()
+    with torch.no_grad():
+        features = torch.cat([model(batch) for batch in images.split(batch_size)])
+    for part, mode in modes:
+        part.train(mode)
+    return features
+
+
+@wrong(
+    "frozen_features",
+    "switches off dropout and batch norm by their types: the model itself stays in training mode",
+)
+def known_layers_only(model, images, batch_size=50):
+    modes = modes_of(model)
+    for part in model.modules():
+        if isinstance(part, nn.Dropout | nn.BatchNorm2d):
+            part.eval()
+    with torch.no_grad():
+        features = torch.cat([model(batch) for batch in images.split(batch_size)])
+    put_back(modes)
+    return features
+
+
+feature_cache = {}
+
+
+@wrong("frozen_features", "keeps the features of each model and set of images for the next call")
+def caches(model, images, batch_size=50):
+    key = id(model), tuple(images.flatten().tolist()), batch_size
+    if key not in feature_cache:
+        modes = modes_of(model)
+        model.eval()
+        with torch.no_grad():
+            feature_cache[key] = torch.cat([model(batch) for batch in images.split(batch_size)])
+        put_back(modes)
+    return feature_cache[key]
+
+
+@wrong("frozen_features", "turns the images into float32: a model of another number type fails")
+def to_float32(model, images, batch_size=50):
+    modes = modes_of(model)
+    model.eval()
+    with torch.no_grad():
+        features = torch.cat([model(batch.float()) for batch in images.split(batch_size)])
+    put_back(modes)
+    return features
+
+
+@wrong("frozen_features", "leaves notes of its own on every layer")
+def leaves_notes(model, images, batch_size=50):
+    modes = modes_of(model)
+    model.eval()
+    for part in model.modules():
+        part.extra = None
+    with torch.no_grad():
+        features = torch.cat([model(batch) for batch in images.split(batch_size)])
+    put_back(modes)
+    return features
+
+
+@wrong("frozen_features", "the pictures of a batch are read from memory, whatever their layout")
+def reads_memory(model, images, batch_size=50):
+    modes = modes_of(model)
+    model.eval()
+    flat = images.as_strided((images.numel(),), (1,), images.storage_offset())
+    with torch.no_grad():
+        features = torch.cat([model(batch) for batch in flat.reshape(images.shape).split(batch_size)])
+    put_back(modes)
+    return features
+
+
+@right("frozen_features", "a deep copy runs, the model is not touched")
+def deep_copy(model, images, batch_size=50):
+    copied = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        return torch.cat([copied(batch) for batch in images.split(batch_size)])
+
+
+@right("frozen_features", "one layer after the other gets its mode back, children last")
+def by_names(model, images, batch_size=50):
+    modes = {name: part.training for name, part in model.named_modules()}
+    model.eval()
+    batches = (len(images) + batch_size - 1) // batch_size
+    with torch.set_grad_enabled(False):
+        features = [model(images[batch_size * i : batch_size * (i + 1)]) for i in range(batches)]
+    for name, mode in modes.items():
+        model.get_submodule(name).train(mode)
+    return torch.concat(features)
 
 
 # Exercise 5: standardize ------------------------------------------------------------------------------------
@@ -721,6 +1093,112 @@ def threshold(train, test):
     return (train - mean) / std, (test - mean) / std
 
 
+def spread_of(train):
+    std = train.std(0)
+    return torch.where(std == 0, 1.0, std)
+
+
+@wrong("standardize", "a deviation of 1e-3 counts as none")
+def coarse_threshold(train, test):
+    mean, std = train.mean(0), train.std(0)
+    std = torch.where(std < 1e-3, 1.0, std)
+    return (train - mean) / std, (test - mean) / std
+
+
+@wrong("standardize", "a deviation is never taken below 0.001")
+def clamped(train, test):
+    mean, std = train.mean(0), train.std(0)
+    std = torch.where(std == 0, 1.0, std.clamp(min=1e-3))
+    return (train - mean) / std, (test - mean) / std
+
+
+@wrong("standardize", "the root of a difference of squares, which loses its digits")
+def difference_of_squares(train, test):
+    mean = train.mean(0)
+    std = (train.square().mean(0) - mean.square()).clamp(min=0).sqrt()
+    std = torch.where(std == 0, 1.0, std)
+    return (train - mean) / std, (test - mean) / std
+
+
+@wrong("standardize", "a feature that is nearly constant is close to constant")
+def by_allclose(train, test):
+    mean, std = train.mean(0), train.std(0)
+    constant = torch.isclose(train, train[:1], rtol=1e-3).all(0)
+    std = torch.where(constant, 1.0, std)
+    return (train - mean) / std, (test - mean) / std
+
+
+@wrong("standardize", "N in the training set, N - 1 in the test set")
+def two_deviations(train, test):
+    mean = train.mean(0)
+    ours, theirs = train.std(0, correction=0), train.std(0)
+    ours, theirs = (torch.where(std == 0, 1.0, std) for std in (ours, theirs))
+    return (train - mean) / ours, (test - mean) / theirs
+
+
+@wrong("standardize", "the median in place of the mean")
+def median(train, test):
+    middle = train.median(0).values
+    return (train - middle) / spread_of(train), (test - middle) / spread_of(train)
+
+
+@wrong("standardize", "the mean absolute deviation in place of the standard deviation")
+def absolute_deviation(train, test):
+    mean = train.mean(0)
+    spread = (train - mean).abs().mean(0)
+    spread[spread == 0] = 1
+    return (train - mean) / spread, (test - mean) / spread
+
+
+@wrong("standardize", "cuts off what lies beyond three deviations")
+def clips(train, test):
+    mean, std = train.mean(0), spread_of(train)
+    return ((train - mean) / std).clamp(-3, 3), ((test - mean) / std).clamp(-3, 3)
+
+
+@wrong("standardize", "only a feature of zeros counts as constant")
+def zeros_only(train, test):
+    mean, std = train.mean(0), train.std(0)
+    std = torch.where((train == 0).all(0), 1.0, std)
+    return (train - mean) / std, (test - mean) / std
+
+
+@wrong("standardize", "a constant feature becomes 0 in both sets")
+def silences_constants(train, test):
+    mean, std = train.mean(0), spread_of(train)
+    live = train.std(0) > 0
+    return (train - mean) / std * live, (test - mean) / std * live
+
+
+@wrong("standardize", "constants stay as they are, not shifted")
+def constants_not_shifted(train, test):
+    mean = torch.where(train.std(0) == 0, 0.0, train.mean(0))
+    return (train - mean) / spread_of(train), (test - mean) / spread_of(train)
+
+
+@wrong("standardize", "reads memory as if rows stood one behind the other")
+def strided(train, test):
+    rows = train.as_strided(train.shape, (train.shape[1], 1), train.storage_offset())
+    return (train - rows.mean(0)) / spread_of(rows), (test - rows.mean(0)) / spread_of(rows)
+
+
+@wrong("standardize", "only the training set comes back")
+def training_set_only(train, test):
+    return (train - train.mean(0)) / spread_of(train)
+
+
+@right("standardize", "a list of the two, computed in float64")
+def list_in_double(train, test):
+    mean, std = train.double().mean(0), spread_of(train.double())
+    return [(x.double() - mean) / std for x in (train, test)]
+
+
+@right("standardize", "constant is what never differs from the first row")
+def by_first_row(train, test):
+    std = train.std(0, correction=0).masked_fill((train == train[0]).all(0), 1.0)
+    return tuple(x.sub(train.mean(0)).div(std) for x in (train, test))
+
+
 # Exercise 6: fit_linear_probe -------------------------------------------------------------------------------
 
 
@@ -828,7 +1306,9 @@ def batches(features, labels, num_classes):
     return probe
 
 
-@right("fit_linear_probe", "ridge regression on one-hot labels, in closed form")
+@wrong(
+    "fit_linear_probe", "least squares on one-hot labels: of three classes in a row the middle one never wins"
+)
 def ridge(features, labels, num_classes):
     x = torch.cat([features, torch.ones(len(features), 1)], dim=1)
     targets = F.one_hot(labels, num_classes).float()
@@ -867,6 +1347,128 @@ def logistic_regression(features, labels, num_classes):
         probe.bias.fill_(-1e9)  # classes that were never seen
         probe.weight[fitted.classes_], probe.bias[fitted.classes_] = weight, bias
     return probe
+
+
+@wrong("fit_linear_probe", "no bias")
+def without_bias(features, labels, num_classes):
+    return train_probe(nn.Linear(features.shape[1], num_classes, bias=False), features, labels)
+
+
+@wrong("fit_linear_probe", "15 steps")
+def fifteen_steps(features, labels, num_classes):
+    return train_probe(nn.Linear(features.shape[1], num_classes), features, labels, steps=15)
+
+
+@wrong("fit_linear_probe", "50 steps")
+def fifty_steps(features, labels, num_classes):
+    return train_probe(nn.Linear(features.shape[1], num_classes), features, labels, steps=50)
+
+
+@wrong("fit_linear_probe", "300 steps of a hundredth of the slope: hardly away from the start")
+def tiny_steps(features, labels, num_classes):
+    probe = nn.Linear(features.shape[1], num_classes)
+    optimizer = torch.optim.SGD(probe.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        F.cross_entropy(probe(features), labels).backward()
+        optimizer.step()
+    return probe
+
+
+def from_means(features, labels, num_classes, bias):
+    probe = nn.Linear(features.shape[1], num_classes)
+    with torch.no_grad():
+        probe.weight.zero_()
+        probe.bias.fill_(-1e9)
+        for label in labels.unique():
+            mean = features[labels == label].mean(0)
+            probe.weight[label], probe.bias[label] = mean, bias(mean)
+    return probe
+
+
+@wrong("fit_linear_probe", "class means as weights, as the lesson's first neuron had them")
+def class_means(features, labels, num_classes):
+    return from_means(features, labels, num_classes, lambda mean: 0.0)
+
+
+@wrong("fit_linear_probe", "the nearest class mean")
+def nearest_mean(features, labels, num_classes):
+    return from_means(features, labels, num_classes, lambda mean: -mean.square().sum() / 2)
+
+
+@wrong("fit_linear_probe", "the bias is not trained")
+def bias_stays(features, labels, num_classes):
+    probe = nn.Linear(features.shape[1], num_classes)
+    nn.init.zeros_(probe.bias).requires_grad_(False)
+    optimizer = torch.optim.Adam([probe.weight], lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        F.cross_entropy(probe(features), labels).backward()
+        optimizer.step()
+    return probe
+
+
+@wrong("fit_linear_probe", "the mean squared error against one-hot labels, by Adam")
+def squared_error(features, labels, num_classes):
+    targets = F.one_hot(labels, num_classes).float()
+    probe = nn.Linear(features.shape[1], num_classes)
+    return train_probe(probe, features, targets, steps=600, loss=F.mse_loss)
+
+
+@wrong("fit_linear_probe", "all classes weigh the same, so a rare one wins too often")
+def balanced(features, labels, num_classes):
+    counts = torch.bincount(labels, minlength=num_classes).clamp(min=1)
+    probe = nn.Linear(features.shape[1], num_classes)
+    return train_probe(probe, features, labels, loss=lambda x, y: F.cross_entropy(x, y, 1 / counts.float()))
+
+
+@wrong("fit_linear_probe", "the largest label counts the classes")
+def largest_label(features, labels, num_classes):
+    return train_probe(nn.Linear(features.shape[1], int(labels.max()) + 1), features, labels)
+
+
+@wrong("fit_linear_probe", "so much weight decay that hardly a weight is left")
+def decays(features, labels, num_classes):
+    probe = nn.Linear(features.shape[1], num_classes)
+    penalty = lambda x, y: F.cross_entropy(x, y) + 10 * probe.weight.square().sum()  # noqa: E731
+    return train_probe(probe, features, labels, loss=penalty)
+
+
+@wrong("fit_linear_probe", "softmax before the loss that takes logits, and few steps")
+def softmax_twice(features, labels, num_classes):
+    probe = nn.Linear(features.shape[1], num_classes)
+    loss = lambda x, y: F.cross_entropy(x.softmax(1), y)  # noqa: E731
+    return train_probe(probe, features, labels, steps=100, loss=loss)
+
+
+@right("fit_linear_probe", "plain gradient descent, as in the lesson")
+def as_in_the_lesson(features, labels, num_classes):
+    weight = torch.zeros(features.shape[1], num_classes, requires_grad=True)
+    bias = torch.zeros(num_classes, requires_grad=True)
+    for _ in range(300):
+        F.cross_entropy(features @ weight + bias, labels).backward()
+        with torch.no_grad():
+            for parameter in (weight, bias):
+                parameter -= 0.5 * parameter.grad
+                parameter.grad = None
+    probe = nn.Linear(features.shape[1], num_classes)
+    probe.load_state_dict({"weight": weight.detach().T, "bias": bias.detach()})
+    return probe
+
+
+@right("fit_linear_probe", "a subclass of nn.Linear, a larger learning rate")
+def subclass(features, labels, num_classes):
+    class Probe(nn.Linear):
+        pass
+
+    probe = Probe(features.shape[1], num_classes)
+    optimizer = torch.optim.Adam(probe.parameters(), lr=0.05)
+    for _ in range(100):
+        loss = nn.CrossEntropyLoss()(probe(features), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return probe.requires_grad_(False)
 
 
 # Exercise 7: nearest ----------------------------------------------------------------------------------------
@@ -1015,3 +1617,109 @@ def renumbered(features, query, k):
     check_k(features, k)
     rows = torch.tensor([i for i in range(len(features)) if i != query])
     return rows[F.cosine_similarity(features[rows], features[query : query + 1]).topk(k).indices]
+
+
+@wrong("nearest", "the query's similarity is set to -1: opposite rows may lie lower")
+def query_set_to_minus_one(features, query, k):
+    check_k(features, k)
+    directions = F.normalize(features, dim=1)
+    similarity = directions @ directions[query]
+    similarity[query] = -1
+    return similarity.topk(k).indices
+
+
+@wrong("nearest", "row numbers as int32")
+def as_int32(features, query, k):
+    return filtered(features, query, k).int()
+
+
+@wrong("nearest", "row numbers as floating numbers")
+def as_float(features, query, k):
+    return filtered(features, query, k).float()
+
+
+@wrong("nearest", "all rows that equal the query are taken out")
+def removes_twins(features, query, k):
+    check_k(features, k)
+    similarity = F.cosine_similarity(features, features[query : query + 1])
+    similarity[(features == features[query]).all(1)] = -torch.inf
+    return similarity.topk(k).indices
+
+
+@wrong("nearest", "lengths below 1 count as 1")
+def lengths_clamped(features, query, k):
+    check_k(features, k)
+    similarity = features @ features[query] / features.norm(dim=1).clamp(min=1)
+    similarity[query] = -torch.inf
+    return similarity.topk(k).indices
+
+
+@wrong("nearest", "divides by the query's length only")
+def queries_length_only(features, query, k):
+    check_k(features, k)
+    similarity = features @ F.normalize(features[query], dim=0)
+    similarity[query] = -torch.inf
+    return similarity.topk(k).indices
+
+
+@wrong("nearest", "a correlation: the mean of each row is taken off")
+def correlation(features, query, k):
+    check_k(features, k)
+    return filtered(features - features.mean(1, keepdim=True) + 1e-6, query, k)
+
+
+@wrong("nearest", "topk without order")
+def unsorted(features, query, k):
+    check_k(features, k)
+    return filtered(features, query, k).sort().values
+
+
+@wrong("nearest", "reads memory as if rows stood one behind the other")
+def strided_rows(features, query, k):
+    rows = features.as_strided(features.shape, (features.shape[1], 1), features.storage_offset())
+    return filtered(rows, query, k)
+
+
+@wrong("nearest", "bfloat16 on the way: near ones change places")
+def coarse_similarity(features, query, k):
+    return filtered(features.bfloat16(), query, k)
+
+
+@wrong("nearest", "k = N passes, and the query comes last")
+def k_may_be_all(features, query, k):
+    if not 1 <= k <= len(features):
+        raise ValueError(f"k={k}")
+    directions = F.normalize(features, dim=1)
+    similarity = directions @ directions[query]
+    similarity[query] = -torch.inf
+    return similarity.topk(k).indices
+
+
+@wrong("nearest", "an IndexError for a k that is too large")
+def index_error(features, query, k):
+    if not 1 <= k <= len(features) - 1:
+        raise IndexError(f"k={k}")
+    return filtered(features, query, k)
+
+
+@right("nearest", "an error class of its own; -2, as in the lesson")
+def as_in_the_lesson_too(features, query, k):
+    class TooMany(ValueError):
+        pass
+
+    if k not in range(1, len(features)):
+        raise TooMany(k)
+    unit = F.normalize(features, dim=1)
+    similarity = unit @ unit.T
+    similarity.fill_diagonal_(-2)
+    return similarity.topk(k).indices[query]
+
+
+@right("nearest", "numpy sorts")
+def numpy_sorts(features, query, k):
+    check_k(features, k)
+    rows = features.double().numpy()
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    similarity = rows @ rows[query]
+    similarity[query] = -np.inf
+    return torch.from_numpy(np.argsort(-similarity)[:k].copy())

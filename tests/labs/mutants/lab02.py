@@ -214,6 +214,118 @@ def accumulated(size, layers):
     return sizes
 
 
+@wrong("map_sizes", "sizes as floating numbers that happen to be whole")
+def floats_that_are_whole(size, layers):
+    return [float(side) for side in sizes_by(one_size, size, layers)]
+
+
+@wrong("map_sizes", "names the last layer that does not fit")
+def names_the_last(size, layers):
+    for number in reversed(range(len(layers))):
+        for count in range(1, number + 2):
+            try:
+                sizes_by(one_size, size, layers[:count])
+            except ValueError:
+                raise ValueError(f"layer {number} does not fit") from None
+    return sizes_by(one_size, size, layers)
+
+
+@wrong("map_sizes", "names the layer by its last digit")
+def last_digit(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError as error:
+        raise ValueError(f"layer {str(error).split()[1][-1]} does not fit") from None
+
+
+@wrong("map_sizes", "takes the layers out of the list")
+def empties_the_layers(size, layers):
+    sizes, number = [], 0
+    while layers:
+        layer = layers.pop(0)
+        try:
+            sizes += sizes_by(one_size, size, [layer])
+        except ValueError:
+            raise ValueError(f"layer {number}") from None
+        size, number = sizes[-1], number + 1
+    return sizes
+
+
+@wrong("map_sizes", "takes the layers out of the list only when one does not fit")
+def clears_on_error(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError:
+        layers.clear()
+        raise
+
+
+@wrong("map_sizes", "a tuple in place of a list")
+def sizes_as_tuple(size, layers):
+    return tuple(sizes_by(one_size, size, layers))
+
+
+@wrong("map_sizes", "strides above 2 count as 2")
+def strides_up_to_two(size, layers):
+    return sizes_by(lambda n, k, s, p, d: one_size(n, k, min(s, 2), p, d), size, layers)
+
+
+@wrong("map_sizes", "padding is never more than half of the window")
+def padding_limited(size, layers):
+    return sizes_by(lambda n, k, s, p, d: one_size(n, k, s, min(p, d * (k - 1) // 2), d), size, layers)
+
+
+@wrong("map_sizes", "IndexError in place of ValueError")
+def index_error(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError as error:
+        raise IndexError(str(error)) from None
+
+
+@wrong("map_sizes", "a map of one position counts as gone")
+def one_is_gone(size, layers):
+    sizes = sizes_by(one_size, size, layers)
+    for number, side in enumerate(sizes):
+        if side < 2:
+            raise ValueError(f"layer {number} leaves nothing")
+    return sizes
+
+
+@wrong("map_sizes", "rounds a half up, by round()")
+def rounds(size, layers):
+    return sizes_by(lambda n, k, s, p, d: round((n + 2 * p - d * (k - 1) - 1) / s + 1), size, layers)
+
+
+@right("map_sizes", "numpy's integers, and an error class of its own")
+def numpy_integers(size, layers):
+    class TooSmall(ValueError):
+        pass
+
+    sizes = [np.int64(size)]
+    for number, (k, s, p, d) in enumerate(layers):
+        side = np.floor_divide(sizes[-1] + 2 * p - d * (k - 1) - 1, s) + 1
+        if side < 1:
+            raise TooSmall(f"Layer {number} finds no room")
+        sizes.append(side)
+    return sizes[1:]
+
+
+@right("map_sizes", "a generator, listed")
+def generated(size, layers):
+    def sides(size):
+        for number, layer in enumerate(layers):
+            (size,) = sizes_by(one_size, size, [layer]) if fits(size, layer) else (None,)
+            if size is None:
+                raise ValueError(f"layer {number}: no place for its window")
+            yield size
+
+    def fits(size, layer):
+        return one_size(size, *layer) > 0
+
+    return list(sides(size))
+
+
 # Exercise 2: conv2d -----------------------------------------------------------------------------------------
 
 
@@ -471,6 +583,129 @@ def in_numpy(images, weight, bias=None, stride=1, padding=0):
     return out if bias is None else out + bias.view(1, -1, 1, 1)
 
 
+@wrong("conv2d", "windows by as_strided, as if the images were stored row by row")
+def windows_by_as_strided(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    padded = images if padding == 0 else F.pad(images, (padding,) * 4)
+    b, c, h, w = padded.shape
+    kh, kw = weight.shape[2:]
+    rows, columns = (h - kh) // stride + 1, (w - kw) // stride + 1
+    sizes = (b, c, rows, columns, kh, kw)
+    windows = padded.as_strided(sizes, (c * h * w, h * w, stride * w, stride, w, 1))
+    out = torch.einsum("bcyxhw,nchw->bnyx", windows, weight)
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "view refuses weights that are stored in another order")
+def weight_by_view(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    _, _, h, w = weight.shape
+    rows = (images.shape[2] + 2 * padding - h) // stride + 1
+    out = weight.view(len(weight), -1) @ F.unfold(images, (h, w), padding=padding, stride=stride)
+    out = out if bias is None else out + bias.view(-1, 1)
+    return out.view(len(images), len(weight), rows, -1)
+
+
+@wrong("conv2d", "bfloat16 on the way")
+def coarse_convolution(images, weight, bias=None, stride=1, padding=0):
+    out = convolve(images.bfloat16(), weight.bfloat16(), None, stride, padding).to(images.dtype)
+    return out if bias is None else out + bias[:, None, None]
+
+
+@wrong("conv2d", "adds the bias to the images that came in")
+def bias_into_the_images(images, weight, bias=None, stride=1, padding=0):
+    out = convolve(images, weight, bias, stride, padding)
+    if bias is not None:
+        images += bias.mean()
+    return out
+
+
+@wrong("conv2d", "weights are scaled in place, and scaled back but for a rounding")
+def scales_weights(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    weight *= 3.0
+    out = convolve(images, weight, None, stride, padding) / 3
+    weight /= 3.0
+    return out if bias is None else out + bias[:, None, None]
+
+
+kernel_cache = {}
+
+
+@wrong("conv2d", "kernels are remembered by their shape")
+def remembers_kernels(images, weight, bias=None, stride=1, padding=0):
+    weight = kernel_cache.setdefault((tuple(weight.shape), images.dtype), weight.clone())
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "the names of arguments are its own")
+def own_names(x, w, b=None, stride=1, padding=0):
+    return convolve(x, w, b, stride, padding)
+
+
+@wrong("conv2d", "padding before stride")
+def padding_before_stride(images, weight, bias=None, padding=0, stride=1):
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "the defaults are lost: padding 1")
+def pads_by_default(images, weight, bias=None, stride=1, padding=1):
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "strides above 2 move by 2")
+def strides_of_two(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias, min(stride, 2), padding)
+
+
+@wrong("conv2d", "more kernels than channels are taken for granted")
+def as_many_kernels(images, weight, bias=None, stride=1, padding=0):
+    if weight.shape[0] < images.shape[1] and weight.shape[0] > 1:
+        weight = weight.repeat(2, 1, 1, 1)[: images.shape[1]]
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "the message holds the shapes of images only")
+def message_of_one(images, weight, bias=None, stride=1, padding=0):
+    if images.shape[1] != weight.shape[1]:
+        raise ValueError(f"kernels do not fit to images with {images.shape[1]} channels")
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "an assert looks at the channels")
+def asserts_channels(images, weight, bias=None, stride=1, padding=0):
+    assert images.shape[1] == weight.shape[1], f"{images.shape[1]} {weight.shape[1]}"
+    return convolve(images, weight, bias, stride, padding)
+
+
+@wrong("conv2d", "kernels with fewer channels are allowed where they divide")
+def groups_by_accident(images, weight, bias=None, stride=1, padding=0):
+    if images.shape[1] % weight.shape[1]:
+        raise ValueError(f"{images.shape[1]} and {weight.shape[1]}")
+    weight = weight.repeat(1, images.shape[1] // weight.shape[1], 1, 1)
+    return convolve(images, weight, bias, stride, padding)
+
+
+@right("conv2d", "float64 inside, an error class of its own")
+def in_double(images, weight, bias=None, stride=1, padding=0):
+    class ChannelError(ValueError):
+        pass
+
+    if images.shape[1] != weight.shape[1]:
+        raise ChannelError(f"C={images.shape[1]}, but the kernels have C={weight.shape[1]}")
+    out = convolve(images.double(), weight.double(), None, stride, padding)
+    return out if bias is None else out.add(bias.double().view(1, -1, 1, 1))
+
+
+@right("conv2d", "tensordot over windows; a copy that is contiguous")
+def by_tensordot(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    padded = F.pad(images, (padding, padding, padding, padding)).contiguous()
+    windows = windows_of(padded, weight.shape[-2], weight.shape[-1], stride)
+    out = torch.tensordot(windows, weight, dims=([1, 4, 5], [1, 2, 3])).movedim(-1, 1)
+    return out + (torch.zeros(len(weight)) if bias is None else bias).reshape(-1, 1, 1)
+
+
 # Exercise 3: dilate_kernel ----------------------------------------------------------------------------------
 
 
@@ -625,6 +860,98 @@ def pads_and_reshapes(weight, dilation):
     blocks = F.pad(weight[:, :, :, None, :, None], (0, dilation - 1, 0, 0, 0, dilation - 1))
     wide = blocks.reshape(n, c, h * dilation, w * dilation)
     return wide[:, :, : (h - 1) * dilation + 1, : (w - 1) * dilation + 1]
+
+
+@wrong("dilate_kernel", "float64 is kept, any other type becomes float32")
+def two_types_only(weight, dilation):
+    out = holes_of(weight, dilation)
+    return out if out.dtype == torch.float64 else out.float()
+
+
+@wrong("dilate_kernel", "reads weights from memory, whatever their layout")
+def weights_from_memory(weight, dilation):
+    _, c, h, w = weight.shape
+    return holes_of(weight.as_strided(weight.shape, (c * h * w, h * w, w, 1)), dilation)
+
+
+@wrong("dilate_kernel", "view refuses weights that are stored in another order")
+def flattened_by_view(weight, dilation):
+    n, c, h, w = weight.shape
+    return holes_of(weight.view(n * c, 1, h, w), dilation).reshape(n, c, dilation * (h - 1) + 1, -1)
+
+
+by_shape = {}
+
+
+@wrong("dilate_kernel", "remembers kernels by their shape")
+def remembered(weight, dilation):
+    key = tuple(weight.shape), dilation, weight.dtype
+    return by_shape.setdefault(key, holes_of(weight, dilation))
+
+
+@wrong("dilate_kernel", "the weights are moved to the middle of their cells")
+def middle_of_cells(weight, dilation):
+    return holes_of(weight, dilation).roll((dilation // 2, dilation // 2), dims=(2, 3))
+
+
+@wrong("dilate_kernel", "holes hold a tiny number")
+def tiny_holes(weight, dilation):
+    return holes_of(weight, dilation, value=1e-6)
+
+
+@wrong("dilate_kernel", "the first kernel serves for all")
+def first_kernel(weight, dilation):
+    return holes_of(weight[:1].expand_as(weight), dilation)
+
+
+@wrong("dilate_kernel", "dilations above 3 count as 3")
+def up_to_three(weight, dilation):
+    return holes_of(weight, min(dilation, 3))
+
+
+@wrong("dilate_kernel", "a TypeError below 1")
+def type_error(weight, dilation):
+    if dilation < 1:
+        raise TypeError(f"dilation {dilation}")
+    return holes_of(weight, dilation)
+
+
+@wrong("dilate_kernel", "an assert below 1")
+def asserts_dilation(weight, dilation):
+    assert dilation >= 1
+    return holes_of(weight, dilation)
+
+
+@wrong("dilate_kernel", "zeroes small weights of its argument")
+def zeroes_small_weights(weight, dilation):
+    out = holes_of(weight, dilation)
+    weight[weight.abs() < 2] = 0
+    return out
+
+
+@right("dilate_kernel", "an error class of its own; index_put")
+def own_error(weight, dilation):
+    class BadDilation(ValueError):
+        pass
+
+    if dilation <= 0:
+        raise BadDilation(dilation)
+    n, c, h, w = weight.shape
+    out = torch.zeros_like(weight).new_zeros(n, c, dilation * (h - 1) + 1, dilation * (w - 1) + 1)
+    rows, columns = dilation * torch.arange(h), dilation * torch.arange(w)
+    out[:, :, rows[:, None], columns] = weight
+    return out
+
+
+@right("dilate_kernel", "columns of zeros are joined in between")
+def joined(weight, dilation):
+    check_dilation(dilation)
+    for dim in (2, 3):
+        slices = []
+        for part in weight.split(1, dim=dim):
+            slices += [part] + [torch.zeros_like(part)] * (dilation - 1)
+        weight = torch.cat(slices[: len(slices) - dilation + 1], dim=dim)
+    return weight
 
 
 # Exercise 4: max_pool2d -------------------------------------------------------------------------------------
@@ -822,6 +1149,96 @@ def one_direction_after_the_other(maps, kernel, stride=None, padding=0):
     return padded.unfold(3, kernel, stride).amax(-1).unfold(2, kernel, stride).amax(-1)
 
 
+@wrong("max_pool2d", "-1000 beyond the border")
+def minus_thousand(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=-1000.0)
+
+
+@wrong("max_pool2d", "-1e9 beyond the border")
+def minus_a_billion(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=-1e9)
+
+
+@wrong("max_pool2d", "the smallest number of the maps, less one, in a type that cannot tell them apart")
+def less_one(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=float(maps.mean()) - 1)
+
+
+@wrong("max_pool2d", "windows by view, which refuses maps that are stored in another order")
+def windows_by_view(maps, kernel, stride=None, padding=0):
+    flat = maps.view(-1, 1, *maps.shape[2:])
+    out = pool(flat, kernel, stride, padding)
+    return out.view(*maps.shape[:2], *out.shape[2:])
+
+
+@wrong("max_pool2d", "windows by as_strided, as if the maps were stored row by row")
+def windows_by_as_strided_too(maps, kernel, stride=None, padding=0):
+    _, c, h, w = maps.shape
+    return pool(maps.as_strided(maps.shape, (c * h * w, h * w, w, 1)), kernel, stride, padding)
+
+
+@wrong("max_pool2d", "writes the result into the corner of the maps")
+def writes_into_the_maps(maps, kernel, stride=None, padding=0):
+    out = pool(maps, kernel, stride, padding)
+    maps[:, :, : out.shape[2], : out.shape[3]] = out[:, :, : maps.shape[2], : maps.shape[3]]
+    return out
+
+
+@wrong("max_pool2d", "bfloat16 on the way")
+def coarse_pooling(maps, kernel, stride=None, padding=0):
+    return pool(maps.bfloat16(), kernel, stride, padding).to(maps.dtype)
+
+
+@wrong("max_pool2d", "without a stride and with padding the windows overlap by the padding")
+def overlaps_with_padding(maps, kernel, stride=None, padding=0):
+    stride = max(kernel - padding, 1) if stride is None else stride
+    return pool(maps, kernel, stride, padding)
+
+
+@wrong("max_pool2d", "strides larger than the kernel are cut to the kernel")
+def stride_cut(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, min(stride or kernel, kernel), padding)
+
+
+@wrong("max_pool2d", "looks at the padding only when a stride is given")
+def checks_with_stride(maps, kernel, stride=None, padding=0):
+    if stride is not None:
+        check_padding(kernel, padding)
+    stride = stride or kernel
+    padded = F.pad(maps, (padding,) * 4, value=-torch.inf)
+    return padded.unfold(2, kernel, stride).unfold(3, kernel, stride).amax((-2, -1))
+
+
+@wrong("max_pool2d", "an assert looks at the padding")
+def asserts_padding(maps, kernel, stride=None, padding=0):
+    assert 2 * padding <= kernel
+    return pool(maps, kernel, stride, padding)
+
+
+@wrong("max_pool2d", "the softmax-weighted mean, which is nearly the largest")
+def nearly_the_largest(maps, kernel, stride=None, padding=0):
+    def take(windows):
+        flat = windows.flatten(-2)
+        return ((20 * flat).softmax(-1) * flat.nan_to_num(neginf=0.0)).sum(-1)
+
+    return pool(maps, kernel, stride, padding, take=take)
+
+
+@right("max_pool2d", "the lowest number of the type, an error class of its own, float64 inside")
+def lowest_number(maps, kernel, stride=None, padding=0):
+    class PaddingError(ValueError):
+        pass
+
+    if padding * 2 > kernel:
+        raise PaddingError(padding)
+    return pool(maps.double(), kernel, stride, padding, value=torch.finfo(torch.float64).min)
+
+
+@right("max_pool2d", "sorts each window")
+def sorts_windows(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, take=lambda w: w.flatten(-2).sort(dim=-1).values[..., -1])
+
+
 # Exercise 5: receptive_field --------------------------------------------------------------------------------
 
 
@@ -1008,6 +1425,81 @@ def recursive_field(layers):
     size, jump, start = recursive_field(layers[:-1])
     kernel, stride, padding, dilation = layers[-1]
     return size + (kernel - 1) * dilation * jump, jump * stride, start - padding * jump
+
+
+@wrong("receptive_field", "floating numbers")
+def floats(layers):
+    return tuple(map(float, field(layers)))
+
+
+@wrong("receptive_field", "sorts the layers by the way")
+def sorts_layers(layers):
+    out = field(layers)
+    layers.sort()
+    return out
+
+
+@wrong("receptive_field", "strides above 2 count as 2")
+def field_strides_up_to_two(layers):
+    return field([layer._replace(stride=min(layer.stride, 2)) for layer in layers])
+
+
+@wrong("receptive_field", "a kernel of 1 is passed over, with its stride and padding")
+def skips_pointwise(layers):
+    return field([layer for layer in layers if layer.kernel > 1])
+
+
+@wrong("receptive_field", "a kernel of 1 sees one more pixel for each hole")
+def holes_of_one(layers):
+    return field(layers, grow=lambda k, s, d, jump: (d * (k - 1) + (d - 1 if k == 1 else 0)) * jump)
+
+
+@wrong("receptive_field", "start is never before the padding of the first layer")
+def start_cut(layers):
+    size, jump, start = field(layers)
+    return size, jump, max(start, -layers[0].padding if layers else 0)
+
+
+@wrong("receptive_field", "the field ends at the border: what lies in the padding does not count")
+def cut_at_the_border(layers):
+    size, jump, start = field(layers)
+    return size + min(start, 0), jump, start
+
+
+@wrong("receptive_field", "an even kernel is taken to be one larger")
+def odd_kernels(layers):
+    return field(layers, grow=lambda k, s, d, jump: d * (k // 2 * 2) * jump)
+
+
+@wrong("receptive_field", "dilation counts half to each side, rounded down")
+def dilation_halved(layers):
+    return field(layers, grow=lambda k, s, d, jump: 2 * (d * (k - 1) // 2) * jump)
+
+
+@wrong("receptive_field", "no layers are an error")
+def no_layers_error(layers):
+    first, *rest = layers
+    return field([first, *rest])
+
+
+@wrong("receptive_field", "remembers the answer by the number of layers")
+def by_number(layers, seen={}):  # noqa: B006
+    return seen.setdefault((len(layers), layers[0] if layers else None), field(layers))
+
+
+@right("receptive_field", "numpy's integers, a named tuple")
+def named(layers):
+    class Field(NamedTuple):
+        size: int
+        jump: int
+        start: int
+
+    size, jump, start = np.int64(1), np.int64(1), np.int64(0)
+    for layer in layers:
+        size = size + (layer.kernel - 1) * layer.dilation * jump
+        start = start - layer.padding * jump
+        jump = jump * layer.stride
+    return Field(size, jump, start)
 
 
 # Exercise 6: limit_stride -----------------------------------------------------------------------------------
@@ -1244,3 +1736,107 @@ def refines_recursively(layers, output_stride, jump=1, rate=1):
         new = Layer(kernel, 1, padding * rate, dilation * rate)
         return [new, *refines_recursively(others, output_stride, jump, rate * stride)]
     return [first, *refines_recursively(others, output_stride, jump * stride, rate)]
+
+
+@wrong("limit_stride", "floating numbers of padding and dilation")
+def floating_rates(layers, output_stride):
+    def change(layer, rate, left_out):
+        return layer._replace(
+            stride=layer.stride // left_out,
+            padding=layer.padding * float(rate),
+            dilation=layer.dilation * rate,
+        )
+
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "clears the list that it was given when it refuses")
+def clears_when_refusing(layers, output_stride):
+    try:
+        return finer(layers, output_stride, as_it_should_be)
+    except ValueError:
+        layers.clear()
+        raise
+
+
+@wrong("limit_stride", "a tuple of layers")
+def tuple_of_layers(layers, output_stride):
+    return tuple(finer(layers, output_stride, as_it_should_be))
+
+
+@wrong("limit_stride", "padding grows even where there was none")
+def pads_all(layers, output_stride):
+    def change(layer, rate, left_out):
+        new = as_it_should_be(layer, rate, left_out)
+        return new._replace(padding=max(new.padding, rate - 1))
+
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "kernels of 1 stay as they are, with their padding")
+def pointwise_stay(layers, output_stride):
+    def change(layer, rate, left_out):
+        if layer.kernel == 1:
+            return layer._replace(stride=layer.stride // left_out)
+        return as_it_should_be(layer, rate, left_out)
+
+    return finer(layers, output_stride, change)
+
+
+@wrong("limit_stride", "the last layer is left as it was")
+def last_as_it_was(layers, output_stride):
+    new = finer(layers, output_stride, as_it_should_be)
+    return new[:-1] + layers[-1:]
+
+
+@wrong("limit_stride", "a KeyError for a stride that never occurs")
+def key_error(layers, output_stride):
+    try:
+        return finer(layers, output_stride, as_it_should_be)
+    except ValueError as error:
+        raise KeyError(str(error)) from None
+
+
+@wrong("limit_stride", "a larger output stride than the whole is passed over")
+def larger_is_fine(layers, output_stride):
+    if output_stride > math.prod(layer.stride for layer in layers):
+        return list(layers)
+    return finer(layers, output_stride, as_it_should_be)
+
+
+@wrong("limit_stride", "leaves out strides of 2, others stay")
+def twos_only(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        left_out = layer.stride if jump == output_stride and layer.stride == 2 else 1
+        result.append(as_it_should_be(layer, rate, left_out))
+        jump, rate = jump * layer.stride // left_out, rate * left_out
+    return result
+
+
+@wrong("limit_stride", "the strides of the original count on, also those left out")
+def original_jump(layers, output_stride):
+    check_output_stride(layers, output_stride)
+    jump, rate, result = 1, 1, []
+    for layer in layers:
+        left_out = layer.stride if jump == output_stride else 1
+        result.append(as_it_should_be(layer, rate, left_out))
+        jump, rate = jump * layer.stride, rate * left_out
+    return result
+
+
+@right("limit_stride", "numpy's integers, an error class of its own")
+def numpy_limits(layers, output_stride):
+    class NoSuchStride(ValueError):
+        pass
+
+    strides = np.array([layer.stride for layer in layers], dtype=np.int64)
+    jumps = np.concatenate([[1], strides.cumprod()])
+    if output_stride not in jumps.tolist():
+        raise NoSuchStride(output_stride)
+    rates = np.maximum(jumps // output_stride, 1)
+    return [
+        Layer(layer.kernel, layer.stride if rate == after else 1, layer.padding * rate, layer.dilation * rate)
+        for layer, rate, after in zip(layers, rates[:-1], rates[1:], strict=True)
+    ]

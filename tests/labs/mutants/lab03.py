@@ -6,6 +6,7 @@ import itertools
 import types
 from collections import OrderedDict
 
+import numpy as np
 import timm.models._efficientnet_blocks as timm_blocks
 import timm.models.resnet as timm_resnet
 import torch
@@ -305,6 +306,147 @@ class PaddedByHand(Residual):
         return torch.maximum(self.body(x) + self.shortcut(x), torch.zeros(()))
 
 
+@wrong("ResidualBlock", "the shortcut is nn.Identity, and += writes through it into the caller's tensor")
+class WritesThroughIdentity(Residual):
+    def forward(self, x):
+        body = self.body(x)
+        out = self.shortcut(x)
+        out += body
+        return F.relu(out)
+
+
+@wrong("ResidualBlock", "the shortcut's data, without its gradients")
+class ShortcutData(Residual):
+    def forward(self, x):
+        return F.relu(self.body(x) + self.shortcut(x).data)
+
+
+@wrong("ResidualBlock", "the projection is made without gradients")
+class ProjectionWithoutGradients(Residual):
+    def forward(self, x):
+        shortcut = self.shortcut(x)
+        if not isinstance(self.shortcut, nn.Identity):
+            shortcut = shortcut.detach()
+        return F.relu(self.body(x) + shortcut)
+
+
+@wrong("ResidualBlock", "the projection is frozen")
+class FrozenProjection(Residual):
+    def make_shortcut(self, inputs, outputs, stride):
+        return super().make_shortcut(inputs, outputs, stride).requires_grad_(False)
+
+
+@wrong("ResidualBlock", "the norms are frozen")
+class FrozenNorms(Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        self.bn1.requires_grad_(False), self.bn2.requires_grad_(False)
+
+
+@wrong("ResidualBlock", "float32 for good: .double() changes its layers, and not what it makes of x")
+class Float32Inside(Residual):
+    def forward(self, x):
+        return super().forward(x.float())
+
+
+@wrong("ResidualBlock", "the result is float32, whatever came in")
+class Float32Outside(Residual):
+    def forward(self, x):
+        return super().forward(x).float()
+
+
+@wrong("ResidualBlock", "view refuses maps that are stored in another order")
+class FlattensByView(Residual):
+    def forward(self, x):
+        return super().forward(x.view(-1).view(x.shape))
+
+
+@wrong("ResidualBlock", "reads x from memory, whatever its layout")
+class ReadsMemory(Residual):
+    def forward(self, x):
+        _, c, h, w = x.shape
+        return super().forward(x.as_strided(x.shape, (c * h * w, h * w, w, 1), x.storage_offset()))
+
+
+@wrong("ResidualBlock", "forward puts the block into evaluation mode")
+class EvalInForwardOfBlock(Residual):
+    def forward(self, x):
+        out = super().forward(x)
+        self.eval()
+        return out
+
+
+@wrong("ResidualBlock", "the last result is kept on the block")
+class KeepsTheResult(Residual):
+    def forward(self, x):
+        self.last = super().forward(x)
+        return self.last
+
+
+@wrong("ResidualBlock", "results are kept by the shape of x")
+class CachesByShape(Residual):
+    def forward(self, x):
+        cache = self.__dict__.setdefault("cache", {})
+        if x.shape not in cache:
+            cache[x.shape] = super().forward(x)
+        return cache[x.shape]
+
+
+@wrong("ResidualBlock", "a projection for fewer channels: they are cut off")
+class CutsChannels(Residual):
+    def make_shortcut(self, inputs, outputs, stride):
+        if stride == 1 and outputs < inputs:
+            return nn.Identity()
+        return super().make_shortcut(inputs, outputs, stride)
+
+    def forward(self, x):
+        return F.relu(self.body(x) + self.shortcut(x)[:, : self.conv2.out_channels])
+
+
+@wrong("ResidualBlock", "strides above 2 count as 2")
+class StrideUpToTwo(Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, min(stride, 2))
+
+
+made = {}
+
+
+@wrong("ResidualBlock", "one and the same layers for all blocks of a size")
+class SharesLayers(Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        key = in_channels, out_channels, stride
+        self.conv1, self.conv2 = made.setdefault(key, (self.conv1, self.conv2))
+
+
+@wrong("ResidualBlock", "its own names for the arguments")
+class OwnNames(Residual):
+    def __init__(self, inputs, outputs, stride=1):
+        super().__init__(inputs, outputs, stride)
+
+
+@right("ResidualBlock", "subclasses of the layers; .add on a new tensor")
+class Subclasses(Residual):
+    def conv3x3(self, inputs, outputs, stride):
+        class Conv3x3(nn.Conv2d):
+            pass
+
+        return Conv3x3(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+
+    def forward(self, x):
+        return self.body(x).add(self.shortcut(x)).clamp(min=0)
+
+
+@right("ResidualBlock", "the shortcut is decided in forward")
+class DecidesInForward(Residual):
+    def make_shortcut(self, inputs, outputs, stride):
+        return None if (stride, inputs) == (1, outputs) else projection(inputs, outputs, stride)
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + (x if self.shortcut is None else self.shortcut(x)))
+
+
 # Exercise 2: separable_block --------------------------------------------------------------------------------
 
 
@@ -512,6 +654,113 @@ def torchvisions(in_channels, out_channels, stride=1, dilation=1):
     brick = torchvision.ops.Conv2dNormActivation
     first = brick(in_channels, in_channels, 3, stride, groups=in_channels, dilation=dilation)
     return nn.Sequential(first, brick(in_channels, out_channels, 1))
+
+
+class InPlaceStart(nn.Module):
+    def forward(self, x):
+        return x.clamp_(min=-1e6).mul_(1.0).add_(1e-3).sub_(1e-3)
+
+
+@wrong("separable_block", "works on its input in place, and puts it back but for a rounding")
+def in_place_start(in_channels, out_channels, stride=1, dilation=1):
+    return nn.Sequential(
+        InPlaceStart(), separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+    )
+
+
+class AsFloat(nn.Module):
+    def forward(self, x):
+        return x.float()
+
+
+@wrong("separable_block", "float32 at the end, whatever came in")
+def float32_at_the_end(in_channels, out_channels, stride=1, dilation=1):
+    return nn.Sequential(
+        separable(in_channels, out_channels, depthwise(in_channels, stride, dilation)), AsFloat()
+    )
+
+
+@wrong("separable_block", "float32 at the start")
+def float32_at_the_start(in_channels, out_channels, stride=1, dilation=1):
+    return nn.Sequential(
+        AsFloat(), separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+    )
+
+
+class ByView(nn.Module):
+    def forward(self, x):
+        return x.view(-1).view(x.shape)
+
+
+@wrong("separable_block", "view refuses maps that are stored in another order")
+def starts_by_view(in_channels, out_channels, stride=1, dilation=1):
+    return nn.Sequential(
+        ByView(), separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+    )
+
+
+class Cut(nn.Module):
+    def forward(self, x):
+        return x.detach()
+
+
+@wrong("separable_block", "no gradients pass from the pointwise step to the depthwise one")
+def cut_between(in_channels, out_channels, stride=1, dilation=1):
+    first = depthwise(in_channels, stride, dilation)
+    return separable(in_channels, out_channels, first, between=nn.Sequential(nn.ReLU(), Cut()))
+
+
+@wrong("separable_block", "the depthwise weights are frozen")
+def frozen_depthwise(in_channels, out_channels, stride=1, dilation=1):
+    first = depthwise(in_channels, stride, dilation)
+    first.weight.requires_grad_(False)
+    return separable(in_channels, out_channels, first)
+
+
+@functools.lru_cache
+def remembered_layers(in_channels, out_channels, stride, dilation):
+    return separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+
+
+@wrong("separable_block", "the same module for the same arguments")
+def remembers_blocks(in_channels, out_channels, stride=1, dilation=1):
+    return remembered_layers(in_channels, out_channels, stride, dilation)
+
+
+@wrong("separable_block", "dilation before stride")
+def other_order(in_channels, out_channels, dilation=1, stride=1):
+    return separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+
+
+@wrong("separable_block", "with a stride the dilation is left out")
+def stride_or_dilation(in_channels, out_channels, stride=1, dilation=1):
+    return separable(
+        in_channels, out_channels, depthwise(in_channels, stride, dilation if stride == 1 else 1)
+    )
+
+
+@wrong("separable_block", "dropout between the steps")
+def with_dropout(in_channels, out_channels, stride=1, dilation=1):
+    first = depthwise(in_channels, stride, dilation)
+    between = nn.Sequential(nn.ReLU(), nn.Dropout(0.1))
+    return separable(in_channels, out_channels, first, between=between)
+
+
+@wrong("separable_block", "instance norm behind the depthwise step")
+def instance_norm(in_channels, out_channels, stride=1, dilation=1):
+    block = separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+    block[0][1] = nn.InstanceNorm2d(in_channels, affine=True)
+    return block
+
+
+@right("separable_block", "groups by a subclass of the layer")
+def subclassed(in_channels, out_channels, stride=1, dilation=1):
+    class Depthwise(nn.Conv2d):
+        def __init__(self, channels):
+            options = {"groups": channels, "bias": False, "padding": dilation}
+            super().__init__(channels, channels, 3, stride, dilation=dilation, **options)
+
+    return separable(in_channels, out_channels, Depthwise(in_channels))
 
 
 # Exercise 3: InvertedResidual -------------------------------------------------------------------------------
@@ -747,6 +996,113 @@ class ChosenInInit(Inverted):
         return torch.add(self.body(x), x)
 
 
+@wrong("InvertedResidual", "x += writes into the caller's tensor in evaluation mode only")
+class AddsInPlaceInEvaluation(Inverted):
+    def forward(self, x):
+        if self.training or not self.fits:
+            return super().forward(x)
+        x += self.body(x)
+        return x
+
+
+@wrong("InvertedResidual", "the shortcut's gradients are cut")
+class ShortcutWithoutGradients(Inverted):
+    def forward(self, x):
+        return x.detach() + self.body(x) if self.fits else self.body(x)
+
+
+@wrong("InvertedResidual", "the body's data: no gradients for its parameters")
+class BodysData(Inverted):
+    def forward(self, x):
+        return x + self.body(x).data if self.fits else self.body(x)
+
+
+@wrong("InvertedResidual", "the widening step is frozen")
+class FrozenWidening(Inverted):
+    def expand(self, inputs, wide, expansion):
+        return [layer.requires_grad_(False) for layer in super().expand(inputs, wide, expansion)]
+
+
+@wrong("InvertedResidual", "float32 at the end")
+class InvertedFloat32(Inverted):
+    def forward(self, x):
+        return super().forward(x).float()
+
+
+@wrong("InvertedResidual", "view refuses maps that are stored in another order")
+class InvertedByView(Inverted):
+    def forward(self, x):
+        return super().forward(x.view(len(x), -1).view(x.shape))
+
+
+@wrong("InvertedResidual", "reads x from memory, whatever its layout")
+class InvertedReadsMemory(Inverted):
+    def forward(self, x):
+        _, c, h, w = x.shape
+        return super().forward(x.as_strided(x.shape, (c * h * w, h * w, w, 1), x.storage_offset()))
+
+
+@wrong("InvertedResidual", "expansions above 4 count as 4")
+class ExpansionUpToFour(Inverted):
+    def width(self, inputs, outputs, expansion):
+        return inputs * min(expansion, 4)
+
+
+@wrong("InvertedResidual", "x is added scaled by a half")
+class AddsHalf(Inverted):
+    def forward(self, x):
+        return 0.5 * x + self.body(x) if self.fits else self.body(x)
+
+
+@wrong("InvertedResidual", "x is added where fewer channels come out, as far as they go")
+class AddsWhatFits(Inverted):
+    def __init__(self, in_channels, out_channels, stride=1, expansion=6):
+        super().__init__(in_channels, out_channels, stride, expansion)
+        self.fits = stride == 1 and out_channels <= in_channels
+
+    def forward(self, x):
+        out = self.body(x)
+        return out + x[:, : out.shape[1]] if self.fits else out
+
+
+@wrong("InvertedResidual", "the mode of the block is changed by a call")
+class TrainsItself(Inverted):
+    def forward(self, x):
+        out = super().forward(x)
+        self.train(not self.training)
+        return out
+
+
+@wrong("InvertedResidual", "keeps what its body made")
+class KeepsTheBody(Inverted):
+    def forward(self, x):
+        self.made = self.body(x)
+        return x + self.made if self.fits else self.made
+
+
+@wrong("InvertedResidual", "its own name for the expansion")
+class OwnNameOfExpansion(Inverted):
+    def __init__(self, in_channels, out_channels, stride=1, t=6):
+        super().__init__(in_channels, out_channels, stride, t)
+
+
+@wrong("InvertedResidual", "expansion before stride")
+class ExpansionFirst(Inverted):
+    def __init__(self, in_channels, out_channels, expansion=6, stride=1):
+        super().__init__(in_channels, out_channels, stride, expansion)
+
+
+@right("InvertedResidual", "nn.Identity is x, decided in __init__, and a new tensor is made")
+class WithIdentity(Inverted):
+    def __init__(self, in_channels, out_channels, stride=1, expansion=6):
+        super().__init__(in_channels, out_channels, stride=stride, expansion=expansion)
+        self.skip = nn.Identity() if self.fits else None
+
+    def forward(self, x):
+        out = self.body(x)
+        return out if self.skip is None else torch.add(self.skip(x), out)
+
+
 # Exercise 4: conv_cost and network_cost ---------------------------------------------------------------------
 
 
@@ -927,6 +1283,74 @@ def output_by_output(
     return parameters, out_height * out_width * out_channels * each, out_height, out_width
 
 
+@wrong("conv_cost", "rounded floating numbers")
+def rounded_floats(*args, **options):
+    return tuple(float(number) for number in conv_costs(*args, **options))
+
+
+@wrong("conv_cost", "one multiply-add less for each output, because the first product is not added")
+def additions_only(*args, **options):
+    return with_parts(work=lambda weights, h, w: weights * h * w - h * w)(*args, **options)
+
+
+@wrong("conv_cost", "groups are taken for depthwise whenever there are any")
+def groups_are_depthwise(*args, **options):
+    return with_parts(weights=lambda i, o, k, g: o * (i if g == 1 else 1) * k * k)(*args, **options)
+
+
+@wrong("conv_cost", "the dilated kernel has weights in its holes")
+def weights_in_holes(*args, dilation=1, **options):
+    parameters, work, height, width = conv_costs(*args, dilation=dilation, **options)
+    return parameters * dilation**2 if dilation > 1 else parameters, work, height, width
+
+
+@wrong("conv_cost", "strides above 2 count as 2")
+def cost_stride_up_to_two(*args, **options):
+    side = lambda n, k, s, p, d: out_side(n, k, min(s, 2), p, d)  # noqa: E731
+    return with_parts(side=side)(*args, **options)
+
+
+@wrong("conv_cost", "bias is False where nothing is said")
+def no_bias_by_default(
+    height, width, in_channels, out_channels, kernel, stride=1, padding=0, dilation=1, groups=1, bias=False
+):
+    return conv_costs(
+        height, width, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias
+    )
+
+
+@wrong("conv_cost", "groups before dilation")
+def groups_before_dilation(
+    height, width, in_channels, out_channels, kernel, stride=1, padding=0, groups=1, dilation=1, bias=True
+):
+    return conv_costs(
+        height, width, in_channels, out_channels, kernel, stride, padding, dilation, groups, bias
+    )
+
+
+@wrong("conv_cost", "padding keeps the size at stride 1, whatever it is")
+def padding_keeps(*args, **options):
+    side = lambda n, k, s, p, d: n if p and s == 1 else out_side(n, k, s, p, d)  # noqa: E731
+    return with_parts(side=side)(*args, **options)
+
+
+@wrong("conv_cost", "width before height")
+def costs_width_first(width, height, *args, **options):
+    return conv_costs(height, width, *args, **options)
+
+
+@wrong("conv_cost", "a bias for each group")
+def bias_for_each_group(*args, groups=1, bias=True, **options):
+    return with_parts(extra=lambda outputs, bias: groups if bias else 0)(
+        *args, groups=groups, bias=bias, **options
+    )
+
+
+@right("conv_cost", "numpy's integers")
+def in_numpy(*args, **options):
+    return tuple(np.array(conv_costs(*args, **options), dtype=np.int64))
+
+
 @wrong("network_cost", "every layer works on the size of the first input")
 def size_stays(height, width, layers):
     costs = [conv_costs(height, width, **layer) for layer in layers]
@@ -1014,6 +1438,70 @@ def needs_a_layer(height, width, layers):
 @wrong("network_cost", "multiply-adds first")
 def work_first(height, width, layers):
     return sum_of_costs(height, width, layers)[::-1]
+
+
+@wrong("network_cost", "fills defaults into the caller's dictionaries")
+def fills_defaults(height, width, layers):
+    for layer in layers:
+        layer.setdefault("bias", True)
+    return sum_of_costs(height, width, layers)
+
+
+@wrong(
+    "network_cost", "notes the costs in the caller's dictionaries, and takes them out again but for the order"
+)
+def reorders_dictionaries(height, width, layers):
+    for layer in layers:
+        layer["in_channels"] = layer.pop("in_channels")
+    return sum_of_costs(height, width, layers)
+
+
+@wrong("network_cost", "adds the head to the caller's list")
+def appends_to_the_list(height, width, layers):
+    costs = sum_of_costs(height, width, layers)
+    layers.append({"in_channels": 1, "out_channels": 1, "kernel": 1})
+    return costs
+
+
+stack_cache = {}
+
+
+@wrong("network_cost", "remembers costs by the layers, not by the size")
+def remembers_stacks(height, width, layers):
+    key = str(layers)
+    if key not in stack_cache:
+        stack_cache[key] = sum_of_costs(height, width, layers)
+    return stack_cache[key]
+
+
+@wrong("network_cost", "each dictionary counts once, however often it stands in the list")
+def counts_once(height, width, layers):
+    return sum_of_costs(height, width, list({id(layer): layer for layer in layers}.values()))
+
+
+@wrong("network_cost", "without a word about bias there is none")
+def no_bias_unless_said(height, width, layers):
+    return sum_of_costs(height, width, [{"bias": False, **layer} for layer in layers])
+
+
+@wrong("network_cost", "without a word about padding the size is kept")
+def pads_unless_said(height, width, layers):
+    return sum_of_costs(height, width, [{"padding": layer["kernel"] // 2, **layer} for layer in layers])
+
+
+@wrong("network_cost", "floating numbers")
+def floating_sums(height, width, layers):
+    return tuple(map(float, sum_of_costs(height, width, layers)))
+
+
+@wrong("network_cost", "equal layers in a row are one")
+def drops_repetitions(height, width, layers):
+    return sum_of_costs(height, width, [layer for layer, _ in itertools.groupby(layers)])
+
+
+@wrong("network_cost", "the stack is read from its end")
+def from_the_end(height, width, layers):
+    return sum_of_costs(height, width, layers[::-1])
 
 
 @right("network_cost", "layer by layer")
@@ -1252,6 +1740,136 @@ class ThawsInTrain(Frozen):
 class FreezesACopy(Frozen):
     def __init__(self, backbone, head):
         super().__init__(copy.deepcopy(backbone), head)
+
+
+@wrong(
+    "FrozenNetwork",
+    "train() leaves the backbone alone: whoever called backbone.train() has woken it for good",
+)
+class LeavesTheBackboneAlone(Frozen):
+    def train(self, mode=True):
+        self.training = mode
+        self.head.train(mode)
+        return self
+
+
+@wrong("FrozenNetwork", "nothing is done when the mode is the one it has")
+class OnlyWhenItChanges(Frozen):
+    def train(self, mode=True):
+        return self if mode == self.training else super().train(mode)
+
+
+@wrong("FrozenNetwork", "parameters called weight or bias are frozen, others are not")
+class WeightsAndBiasesOnly(Frozen):
+    def __init__(self, backbone, head):
+        Network.__init__(self, backbone, head)
+        for name, parameter in backbone.named_parameters():
+            if name.endswith(("weight", "bias")):
+                parameter.requires_grad_(False)
+        backbone.eval()
+
+
+@wrong("FrozenNetwork", "the children's parameters are frozen, the backbone's own are not")
+class ChildrenOnly(Frozen):
+    def __init__(self, backbone, head):
+        Network.__init__(self, backbone, head)
+        for child in backbone.children():
+            child.requires_grad_(False)
+        backbone.eval()
+
+
+@wrong("FrozenNetwork", "known kinds of layers are frozen")
+class KnownKinds(Frozen):
+    def __init__(self, backbone, head):
+        Network.__init__(self, backbone, head)
+        for layer in backbone.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d):
+                layer.requires_grad_(False)
+        backbone.eval()
+
+
+@wrong("FrozenNetwork", "the children go to evaluation mode, the backbone itself does not")
+class ChildrenInEval(Frozen):
+    def train(self, mode=True):
+        Network.train(self, mode)
+        for child in self.backbone.children():
+            child.eval()
+        return self
+
+
+@wrong("FrozenNetwork", "norms and dropout go to evaluation mode, by their types")
+class KnownLayersInEval(Frozen):
+    def train(self, mode=True):
+        Network.train(self, mode)
+        for layer in self.backbone.modules():
+            if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d | nn.Dropout | nn.InstanceNorm2d):
+                layer.eval()
+        return self
+
+
+@wrong("FrozenNetwork", "the backbone is in training mode while forward runs")
+class WakesInForward(Frozen):
+    def forward(self, *inputs):
+        self.backbone.train()
+        out = super().forward(*inputs)
+        self.backbone.eval()
+        return out
+
+
+@wrong("FrozenNetwork", "train() makes all of the head trainable")
+class TrainThawsTheHead(Frozen):
+    def train(self, mode=True):
+        super().train(mode)
+        self.head.requires_grad_(True)
+        return self
+
+
+@wrong("FrozenNetwork", "eval() freezes the head's parameters")
+class EvalFreezesTheHead(Frozen):
+    def train(self, mode=True):
+        super().train(mode)
+        if not mode:
+            self.head.requires_grad_(False)
+        return self
+
+
+@wrong("FrozenNetwork", "features are remembered by the size of the images")
+class RemembersFeatures(Frozen):
+    def forward(self, images):
+        cache = self.__dict__.setdefault("cache", {})
+        if images.shape not in cache:
+            cache[images.shape] = self.backbone(images).detach()
+        return self.head(cache[images.shape])
+
+
+@wrong("FrozenNetwork", "only the mode's own flag of the head is set")
+class HeadsFlagOnly(Frozen):
+    def train(self, mode=True):
+        self.training = self.head.training = mode
+        self.backbone.eval()
+        return self
+
+
+@wrong("FrozenNetwork", "train() returns the backbone")
+class ReturnsTheBackbone(Frozen):
+    def train(self, mode=True):
+        super().train(mode)
+        return self.backbone.eval()
+
+
+@right("FrozenNetwork", "an optimizer's view: every part's mode by its name")
+class ByNames(Network):
+    def __init__(self, backbone, head):
+        super().__init__(backbone, head)
+        [parameter.requires_grad_(False) for parameter in backbone.parameters()]
+        self.train(self.training)
+
+    def train(self, mode=True):
+        super().train(mode)
+        for name, part in self.named_modules():
+            if name == "backbone" or name.startswith("backbone."):
+                part.training = False
+        return self
 
 
 @right("FrozenNetwork", "overrides train()")
@@ -1495,3 +2113,86 @@ def criterion_by_criterion(candidates, max_parameters=None, max_multiply_adds=No
         best = min(map(value, left), default=None)
         left = [one for one in left if value(one) == best]
     return next(itertools.chain(left, [None]))
+
+
+def decided(candidates, max_parameters, max_multiply_adds, output_stride, key=rank):
+    return max(within(candidates, max_parameters, max_multiply_adds, output_stride), key=key, default=None)
+
+
+@wrong("choose_backbone", "accuracies within a tenth are equal")
+def within_a_tenth(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    key = lambda one: (round(one.top1, 1), -one.multiply_adds, -one.parameters)  # noqa: E731
+    return decided(candidates, max_parameters, max_multiply_adds, output_stride, key)
+
+
+@wrong("choose_backbone", "accuracy minus cost in one number")
+def one_number(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    key = lambda one: one.top1 - one.multiply_adds / 1e10 - one.parameters / 1e13  # noqa: E731
+    return decided(candidates, max_parameters, max_multiply_adds, output_stride, key)
+
+
+@wrong("choose_backbone", "costs are compared in millions")
+def in_millions(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    key = lambda one: (one.top1, -(one.multiply_adds // 10**6), -(one.parameters // 10**6))  # noqa: E731
+    return decided(candidates, max_parameters, max_multiply_adds, output_stride, key)
+
+
+@wrong("choose_backbone", "limits are compared in millions")
+def limits_in_millions(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    limit = max_multiply_adds if max_multiply_adds is None else max_multiply_adds // 10**6 * 10**6 + 10**6 - 1
+    return decided(candidates, max_parameters, limit, output_stride)
+
+
+@wrong("choose_backbone", "the output stride need only be as coarse as the finest there is")
+def at_least_the_finest(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    kept = within(candidates, max_parameters, max_multiply_adds, 32) + [
+        one for one in candidates if one.output_strides and output_stride >= min(one.output_strides)
+    ]
+    return max(within(kept, max_parameters, max_multiply_adds, output_stride) or kept, key=rank, default=None)
+
+
+@wrong("choose_backbone", "every backbone can have output stride 32")
+def always_32(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    if output_stride == 32:
+        candidates = [one._replace(output_strides=(32,)) for one in candidates]
+    return decided(candidates, max_parameters, max_multiply_adds, output_stride)
+
+
+@wrong("choose_backbone", "looks for the digits of the stride: 8 and 3 are in 38, 1 is in 16")
+def digits_of_the_stride(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    kept = [one for one in candidates if str(output_stride) in str(one.output_strides)]
+    kept = [one._replace(output_strides=(output_stride,)) for one in kept]
+    return decided(kept, max_parameters, max_multiply_adds, output_stride)
+
+
+@wrong("choose_backbone", "a plain tuple in place of the row")
+def plain_tuple(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    best = decided(candidates, max_parameters, max_multiply_adds, output_stride)
+    return best and tuple(best)
+
+
+@wrong("choose_backbone", "appends the choice to the list")
+def appends_the_choice(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    best = decided(candidates, max_parameters, max_multiply_adds, output_stride)
+    if best is not None:
+        candidates.append(best)
+    return best
+
+
+@wrong("choose_backbone", "reverses the list")
+def reverses_the_list(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    candidates.reverse()
+    return decided(candidates, max_parameters, max_multiply_adds, output_stride)
+
+
+@wrong("choose_backbone", "its own names for the arguments")
+def names_of_its_own(rows, parameters=None, work=None, stride=32):
+    return decided(rows, parameters, work, stride)
+
+
+@right("choose_backbone", "reduce over pairs")
+def reduced(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    kept = within(candidates, max_parameters, max_multiply_adds, output_stride)
+    if not kept:
+        return None
+    return functools.reduce(lambda one, other: other if rank(other) > rank(one) else one, kept)
