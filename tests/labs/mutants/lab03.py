@@ -1065,6 +1065,12 @@ class AddsWhatFits(Inverted):
         return out + x[:, : out.shape[1]] if self.fits else out
 
 
+@wrong("InvertedResidual", "a single map gets no shortcut")
+class NoShortcutForOne(Inverted):
+    def forward(self, x):
+        return x + self.body(x) if self.fits and len(x) > 1 else self.body(x)
+
+
 @wrong("InvertedResidual", "the mode of the block is changed by a call")
 class TrainsItself(Inverted):
     def forward(self, x):
