@@ -79,7 +79,7 @@ def answers(data: Reviews, part: str) -> list[int]:
 
 
 def train(network: Network, data: Any, classes: int, epochs: int, **options: Any) -> dict[str, str]:
-    """Training and test accuracy, both after the training, as text."""
+    """Training accuracy during the last pass, and test accuracy after it, as text."""
     task = Classification(network, classes, falling_rate=True, **options)
     history = fit(task, data, epochs, validate=False)
     return {
