@@ -1,12 +1,13 @@
 """What lessons show of models that take too long to train in them: complete, and of the data they claim."""
 
 import csv
+from collections import Counter
 from itertools import product
 
 import numpy as np
 import pytest
 
-from authoring import measure_deeplab, measure_reviews, measure_translation
+from authoring import measure_deeplab, measure_reviews, measure_text, measure_translation
 from authoring.measure_deeplab import STARTS
 from backbones.data import Reviews, Scenes
 
@@ -110,3 +111,68 @@ def test_the_command_that_measured_the_encoders_still_runs(tmp_path, monkeypatch
     assert measure_translation.main(["--count", "32", "--epochs", "1"]) == 0
     assert [row["network"] for row in translations()] == list(measure_translation.NETWORKS)
     assert "bag of letters, start 0" in capsys.readouterr().out
+
+
+def table(name: str) -> list[dict[str, str]]:
+    path = measure_text.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def count_runs(name: str, column: str) -> dict[tuple[str, int], int]:
+    """How many different seeds each (way, number of labels) was measured with."""
+    runs = {(row[column], int(row["labels"]), row["seed"]) for row in table(name)}
+    assert len(runs) == len(table(name))
+    return Counter(run[:2] for run in runs)
+
+
+def test_every_way_was_measured_with_every_number_of_labels_and_several_draws():
+    draws = dict.fromkeys(measure_text.SIZES[:-1], 5) | {measure_text.SIZES[-1]: 1}  # all can be drawn once
+    expected = {(way, size): n for way in ("bag of words", "MiniLM, frozen") for size, n in draws.items()}
+    expected |= {(way, size): 3 for way in measure_text.FROM_SCRATCH.values() for size in draws}
+    expected |= {("MiniLM, random", size): 3 for size in measure_text.RANDOM_SIZES}
+    assert count_runs("frozen", "way") == expected
+    assert count_runs("layers", "layer") == {(str(n), size): d for n in range(7) for size, d in draws.items()}
+    assert all(0 <= float(row["accuracy"]) <= 1 for row in table("frozen") + table("layers"))
+
+
+def test_the_last_layer_is_the_frozen_backbone():
+    last = [row["accuracy"] for row in table("layers") if row["layer"] == "6"]
+    assert last == [row["accuracy"] for row in table("frozen") if row["way"] == "MiniLM, frozen"]
+
+
+def test_frozen_fine_tuned_and_from_scratch_were_measured_alike():
+    assert count_runs("tuned", "arm") == {
+        (arm, size): 3 for arm in measure_text.ARMS for size in measure_text.TUNED
+    }
+
+
+class TinyReviews(Reviews):
+    """Twenty sentences to test on."""
+
+    def setup(self, stage: str | None = None) -> None:
+        super().setup(stage)
+        self.test = self.test[:20]
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_text_still_runs(tmp_path, monkeypatch, capsys):
+    for name, value in {
+        "RESULTS": tmp_path,
+        "Reviews": TinyReviews,
+        "ShortTest": TinyReviews,
+        "SIZES": (4, 6),
+        "RANDOM_SIZES": (4,),
+        "TUNED": {4: 1},
+    }.items():
+        monkeypatch.setattr(measure_text, name, value)
+    assert measure_text.main([]) == 0
+    assert {row["way"] for row in table("frozen")} >= {"MiniLM, random", *measure_text.FROM_SCRATCH.values()}
+    assert {row["layer"] for row in table("layers")} == set("0123456")
+    assert tuple(row["arm"] for row in table("tuned")[:3]) == measure_text.ARMS
+    assert "from scratch" in capsys.readouterr().out
+
+
+def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        measure_text.main(["fine"])
+    assert "no part fine: choose from frozen, tuned" in capsys.readouterr().err
