@@ -1581,3 +1581,14 @@ def recursive(step, loss_of, optimizer, inputs, targets, state, window):
         return last.detach(), [loss]
     end, others = recursive(step, loss_of, optimizer, inputs[:, window:], targets[:, window:], last, window)
     return end, [loss, *others]
+
+
+@wrong("summarize", "computes in float32 and gives the type back: the digits of a float64 are lost")
+def summarize_in_float32(features, lengths, how="mean"):
+    if how not in ("mean", "last"):
+        raise ValueError(f"no {how}")
+    rows = []
+    for feature, length in zip(features.float(), lengths.tolist(), strict=True):
+        chosen = feature[:length] if how == "mean" else feature[max(length - 1, 0) : length]
+        rows.append(chosen.mean(0) if length else torch.zeros(features.shape[2]))
+    return torch.stack(rows).to(features.dtype)

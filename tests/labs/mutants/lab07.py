@@ -1459,3 +1459,15 @@ def tensors_in_a_list(nodes, normalized, steps):
         curve.append(torch.stack(distances).mean())
         nodes = normalized @ nodes
     return curve
+
+
+@wrong(
+    "homophily", "counts classes from the lowest label on: labels that lie far apart do not fit into a table"
+)
+def classes_counted_in_a_table(adjacency, labels):
+    edges = (adjacency != 0).triu(1).nonzero()
+    if not len(edges):
+        raise ValueError("no edge")
+    shares = torch.bincount(labels.long() - labels.long().min()).double() / len(labels)
+    equal = (labels[edges[:, 0]] == labels[edges[:, 1]]).double().mean()
+    return float(equal), float((shares**2).sum())

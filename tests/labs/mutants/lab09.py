@@ -1473,3 +1473,8 @@ def probe_in_numpy(vectors, labels, num_classes):
         weight[label] = inputs[answers == label].mean(axis=0)
         bias[label] = -(weight[label] ** 2).sum() / 2
     return torch.from_numpy(weight).to(vectors.dtype), torch.from_numpy(bias).to(vectors.dtype)
+
+
+@wrong("merge_heads", "takes out every dimension of size one, also that of a single sentence or token")
+def merge_squeezed(heads):
+    return heads.transpose(1, 2).flatten(2).squeeze(1)
