@@ -33,6 +33,7 @@ from backbones.tasks import Classification, evaluate, fit
 RESULTS = ROOT / "notebooks" / "measured" / "text"
 SIZES = (16, 32, 128, 512, 2000, 7570)  # labels; the last are all that there are
 RANDOM_SIZES = SIZES[:4]
+BATCHES = 200  # what starts from scratch gets so many at least
 FROM_SCRATCH = {"bag": "bag from scratch", "gru": "GRU from scratch"}  # names in the package, in the table
 TUNED = {32: 10, 512: 4}  # labels -> passes over them
 RATES = {  # pretrained weights need small corrections, random ones large steps
@@ -105,7 +106,7 @@ def from_scratch(name: str, data: Reviews, seed: int) -> float:
     data.vocabulary = Vocabulary.of(data.texts("train"), at_least=2 if len(data.train) > 200 else 1)
     backbone = create_backbone(name, vocab_size=len(data.vocabulary), width=64, dropout=0.5)
     network = Network(backbone, ClassificationHead(backbone.channels, 2, dropout=0.5))
-    epochs = max(8, 200 // -(-len(data.train) // data.batch_size))
+    epochs = max(8, BATCHES // -(-len(data.train) // data.batch_size))
     return float(train(network, data, 2, epochs, lr=5e-3, backbone_lr=5e-3)["accuracy"])
 
 
@@ -159,7 +160,7 @@ def tuned() -> Iterator[tuple[str, Row]]:
                 if arm == "from scratch":
                     data.vocabulary = Vocabulary.of(draw(labels, seed).texts("train"))
                     backbone = create_backbone("transformer", vocab_size=len(data.vocabulary), dropout=0.3)
-                    passes = max(epochs, 200 * data.batch_size // labels)
+                    passes = max(epochs, BATCHES * data.batch_size // labels)
                 else:
                     backbone, passes = create_backbone("minilm", weights="bundled"), epochs
                 network = Network(backbone, ClassificationHead(backbone.channels, 2))
