@@ -34,6 +34,7 @@ from authoring import execute, notebooks
 
 RESULTS = Path(__file__).with_name("lessons.md")
 SECONDS, GIGABYTES = 90, 1.4  # so that a lesson works on Binder: one or two cores, 2 GB
+MORE_GIGABYTES = {"09": 1.9}  # it holds MiniLM and what MiniLM has said of thousands of sentences
 COMMAND = "python course.py bench"
 YARDSTICK = """
 import torch, torchvision
@@ -57,7 +58,8 @@ class Measurement:
     @property
     def within(self) -> bool:
         """Whether both budgets are kept."""
-        return self.seconds <= SECONDS and self.gigabytes <= GIGABYTES
+        allowed = MORE_GIGABYTES.get(self.lesson[:2], GIGABYTES)
+        return self.seconds <= SECONDS and self.gigabytes <= allowed
 
 
 class PeakMemory:
@@ -150,7 +152,9 @@ def table(measurements: list[Measurement]) -> str:
         "",
         f"Measured {datetime.date.today():%Y-%m-%d} by `{COMMAND}` on {machine()}.",
         "Each lesson ran once, from top to bottom, in a kernel of its own (benchmarks/lessons.py).",
-        f"Budget: {SECONDS} s and {GIGABYTES} GB.",
+        f"Budget: {SECONDS} s and {GIGABYTES} GB"
+        + "".join(f", lesson {number} {more} GB" for number, more in MORE_GIGABYTES.items())
+        + ".",
         f"Yardstick: imports and convolutions, always the same; it took {reference:.1f} s (median).",
         "",
         "| lesson | seconds | seconds / yardstick | CPU-seconds | peak memory, GB | within |",
@@ -177,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
             failed = True
             continue
         measurements.append(m)
-        verdict = "" if m.within else f"  OVER BUDGET ({SECONDS} s, {GIGABYTES} GB)"
+        verdict = "" if m.within else "  OVER BUDGET"
         what = f"{m.seconds:.0f} s ({m.seconds / m.yardstick:.1f} yardsticks), {m.gigabytes:.2f} GB"
         print(f"{m.lesson}: {what}{verdict}", flush=True)
     if not named and not failed:

@@ -38,6 +38,8 @@ class TextFile(LabeledTexts):
     or a semicolon, which is found out. A text with one of these, or with a line break, stands in quotation
     marks, as spreadsheets write it; a quotation mark within is doubled.
 
+    SST-2, which GLUE distributes, has this form: TextFile("SST-2/train.tsv", text="sentence").
+
     Parts: of each class a fifth is `test`, a tenth `val`, the rest `train`, at least one of each; `seed`
     chooses them. A text that came before with the same label is left out, so that no text is in two parts.
     Trivial baseline: always the commonest class.

@@ -47,10 +47,12 @@ def test_table_names_the_machine_in_words_and_what_is_over_budget() -> None:
     fine = lessons.Measurement("00_fine", 12.3, cpu_seconds=20.2, gigabytes=0.9, yardstick=8.2)
     slow = lessons.Measurement("01_slow", 91, cpu_seconds=99, gigabytes=1.1, yardstick=9.1)
     large = lessons.Measurement("02_large", 9, cpu_seconds=9, gigabytes=1.41, yardstick=9)
-    text = lessons.table([fine, slow, large])
+    pretrained = lessons.Measurement("09_large", 9, cpu_seconds=9, gigabytes=1.85, yardstick=9)
+    text = lessons.table([fine, slow, large, pretrained])
     assert "| 00_fine | 12 | 1.5 | 20 | 0.90 | yes |" in text
     assert "| 01_slow | 91 | 10.0 | 99 | 1.10 | **no** |" in text
     assert "| 02_large | 9 | 1.0 | 9 | 1.41 | **no** |" in text
+    assert "| 09_large | 9 | 1.0 | 9 | 1.85 | yes |" in text
     assert "9.0 s (median)" in text
     assert "cores" in text
     assert "torch" in text
