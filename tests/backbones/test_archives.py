@@ -111,7 +111,11 @@ def test_a_link_or_a_folder_is_not_a_file(kind):
         archives.read_member(buffer.getvalue(), "wanted")
 
 
-@pytest.mark.parametrize("archive", [b"", b"not an archive", packed({"wanted": "text" * 9999})[:60]])
+@pytest.mark.parametrize(
+    "archive",
+    [b"", b"not an archive", packed({"wanted": "text" * 9999})[:60]],
+    ids=["nothing", "text", "half"],  # an archive holds the time at which it was packed
+)
 def test_what_is_no_archive_or_half_of_one(archive):
     with pytest.raises(ArchiveError, match="no file wanted"):
         archives.read_member(archive, "wanted")
