@@ -321,7 +321,7 @@ def test_own_pictures_train_every_task_that_they_have_answers_for(tmp_path):
     check_training(tag, boxes, "f1")
     with pytest.raises(TypeError, match=r"\(inputs, targets\), these have: image, presence, mask$"):
         fit(detect, masks, epochs=1)
-    with pytest.raises(TypeError, match=r"\(images, mask\), these have: image, presence, targets$"):
+    with pytest.raises(TypeError, match=r"\(inputs, mask\), these have: image, presence, targets$"):
         fit(segment, boxes, epochs=1)
 
 
