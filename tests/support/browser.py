@@ -179,14 +179,22 @@ class Notebook:
         return output.text_content() or "", output.locator("img").first.get_attribute("src")
 
     def move_explorer(self) -> None:
-        """Move the first explorer's first control one step, by keyboard, and wait for what comes of it."""
+        """Move a control of the first explorer one step, by keyboard, and wait for what comes of it.
+
+        Where it has only a text field, another text is typed.
+        """
         before, _ = self.showing()
-        control = self.explorer().locator("select, .noUi-handle").first
-        control.focus()
-        # On a closed drop-down list, JupyterLab takes the arrow key as "next cell". Space opens the list.
-        is_list = control.evaluate("control => control.tagName") == "SELECT"
-        for key in ("Space", "ArrowDown", "Enter") if is_list else ("ArrowRight",):
-            self.page.keyboard.press(key)
+        steps = self.explorer().locator("select, .noUi-handle")
+        if steps.count():
+            steps.first.focus()
+            # On a closed drop-down list, JupyterLab takes the arrow key as "next cell". Space opens the list.
+            is_list = steps.first.evaluate("control => control.tagName") == "SELECT"
+            keys = ("Space", "ArrowDown", "Enter") if is_list else ("ArrowRight",)
+        else:
+            self.explorer().locator("input[type=text]").first.focus()
+            keys = ("ControlOrMeta+A", *"8 May", "Enter")
+        for key in keys:
+            self.page.keyboard.press("Space" if key == " " else key)
         output = self.explorer().locator(".jp-OutputArea").first
         expect(output).not_to_have_text(before, timeout=STEP)
         self.wait_until_idle()
