@@ -24,11 +24,11 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex, MultilabelF1Score
 from torchmetrics.detection import MeanAveragePrecision
 
+from .data.vocabulary import PAD
 from .heads import Detector, Translator, check_targets
 from .training import evaluate as evaluate
 from .training import fit as fit
 
-PAD = 0  # what fills up the shorter targets of a batch of texts
 IGNORE = 255  # label of pixels that nobody has labeled, such as the outlines in Pascal VOC
 
 

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .backbone import Backbone, BackboneError, ByStride, Features, register
+from .data.vocabulary import PAD
 from .weights import check_fit, read_weights
-
-PAD = 0  # the id of padding, in every vocabulary
 
 
 class TokenError(BackboneError):

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbone import Backbone, BackboneError, ByStride, Features, Network
-
-PAD, BEGIN, END = 0, 2, 3  # as in every vocabulary
+from ..data.vocabulary import BEGIN, END, PAD
 
 
 class AttentionDecoder(nn.Module):
