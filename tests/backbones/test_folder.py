@@ -368,7 +368,8 @@ def cut(path: str, share: float = 0.5):
         (lambda folder: Image.fromarray(GRAY).save(folder / "masks/a3.png", "JPEG"),
          [r"masks/a3\.png is JPEG, L, no mask"]),
         (lambda folder: save(noise(4, 4, 0), folder / "images/more/b.png"), [r"images/more is no file: move"]),
-        (lambda folder: (folder / "images/b.png").symlink_to("gone.png"), [r"images/b\.png is no file"]),
+        (lambda folder: (folder / "images/b.png").symlink_to("gone"),
+         [r"images/b\.png is no file"]),
         (lambda folder: save(np.ones((40, 60), np.float32), folder / "images/b.tif"),
          [r"images/b\.tif holds fractions, .* white is 255"]),
         (lambda folder: shutil.move(folder / "images", folder / "val/images"), [
