@@ -106,8 +106,8 @@ def main() -> None:
     everywhere = int(os.environ["WORLD_SIZE"]) if by_torchrun else here
     if options.batch % everywhere:
         sys.exit(f"{everywhere} processes cannot share a batch of {options.batch} equally: take a multiple")
-    # Otherwise Lightning does. A copy of this process ("fork") is there at once and shares its memory. Drivers
-    # of GPUs do not survive that: for them Lightning runs this file once more for each process ("popen").
+    # Otherwise Lightning does. A copy of this process ("fork") is there at once and shares its memory. A GPU
+    # does not survive that: there Lightning runs this file once more for each process ("popen").
     fork = options.accelerator == "cpu" and sys.platform == "linux" and not by_torchrun
 
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # its own use of deprecated functions
@@ -125,7 +125,7 @@ def main() -> None:
     task = Classification(network, num_classes=10, lr=1e-3, backbone_lr=1e-3)
 
     # Each process loads batches that are its share of the whole one.
-    data = Digits(image_size=32, channels=3, mean=0.5, std=0.5, batch_size=options.batch // everywhere)
+    data = Digits(image_size=64, channels=3, mean=0.5, std=0.5, batch_size=options.batch // everywhere)
     trainer = pl.Trainer(
         accelerator=options.accelerator,
         devices=here,
@@ -162,7 +162,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, help="on this machine (torchrun overrides it)")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--batch", type=int, default=40, help="images per step, of all processes together")
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--backbone", default="test_convnext", help="any image backbone")
     parser.add_argument("--accelerator", default="cpu", help="cpu, or auto for GPUs where there are some")
     parser.add_argument("--timeout", type=int, default=120, help="seconds to wait for another process")
