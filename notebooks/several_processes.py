@@ -1,4 +1,4 @@
-"""Train one network with several processes: the same loss curve, in less time where there are cores.
+r"""Train one network with several processes: the same loss curve, in less time where there are cores.
 
     python several_processes.py --processes 1 --write one.json
     python several_processes.py --processes 2 --write two.json
@@ -10,13 +10,13 @@ The same file without a change, elsewhere:
 
     on one machine with 4 GPUs, where the processes talk by NCCL instead of gloo:
 
-        python several_processes.py --accelerator auto --processes 4 --batch 256
+        python several_processes.py --accelerator auto --processes 4 --batch 200
 
     on two machines with 4 GPUs each. Start this on both; 192.168.0.10 is the first of them, and 29500 a free
     port that the second can reach:
 
         torchrun --nnodes 2 --nproc-per-node 4 --rdzv-backend c10d --rdzv-id digits \
-            --rdzv-endpoint 192.168.0.10:29500 several_processes.py --accelerator auto --batch 256
+            --rdzv-endpoint 192.168.0.10:29500 several_processes.py --accelerator auto --batch 200
 
     as a rehearsal, two "machines" in two terminals of one computer:
 
@@ -25,9 +25,11 @@ The same file without a change, elsewhere:
 
 A process that is lost takes the others with it: they stop within seconds and say so, or after `--timeout`
 seconds where it hangs. With a checkpoint the same command goes on after the last whole epoch, and torchrun
-gives it by itself:
+gives it by itself (the variable makes the new processes forget the addresses of the old ones: without it
+they look for these in vain, https://github.com/pytorch/pytorch/issues/135712):
 
-        torchrun --nproc-per-node 2 --max-restarts 3 several_processes.py --checkpoint digits.ckpt
+        TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --standalone --nproc-per-node 2 --max-restarts 3 \
+            several_processes.py --checkpoint digits.ckpt
 """
 
 import argparse
@@ -122,10 +124,10 @@ def main() -> None:
     # This small ConvNeXt has layer norm, which looks at one image at a time.
     backbone = create_backbone(options.backbone)
     network = Network(backbone, ClassificationHead(backbone.channels, num_classes=10))
-    task = Classification(network, num_classes=10, lr=1e-3, backbone_lr=1e-3)
+    task = Classification(network, num_classes=10, lr=3e-3, backbone_lr=3e-3)
 
     # Each process loads batches that are its share of the whole one.
-    data = Digits(image_size=64, channels=3, mean=0.5, std=0.5, batch_size=options.batch // everywhere)
+    data = Digits(image_size=32, channels=3, mean=0.5, std=0.5, batch_size=options.batch // everywhere)
     trainer = pl.Trainer(
         accelerator=options.accelerator,
         devices=here,
@@ -161,8 +163,8 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2, help="on this machine (torchrun overrides it)")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--batch", type=int, default=40, help="images per step, of all processes together")
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=200, help="images per step, of all processes together")
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--backbone", default="test_convnext", help="any image backbone")
     parser.add_argument("--accelerator", default="cpu", help="cpu, or auto for GPUs where there are some")
     parser.add_argument("--timeout", type=int, default=120, help="seconds to wait for another process")
