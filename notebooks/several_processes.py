@@ -23,8 +23,8 @@ The same file without a change, elsewhere:
         torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id digits \
             --rdzv-endpoint 127.0.0.1:29500 --local-addr 127.0.0.1 several_processes.py
 
-A process that is lost takes the others with it: they stop within seconds and say so, or after `--timeout`
-seconds where it hangs. With a checkpoint the same command goes on after the last whole epoch, and torchrun
+A process that is lost takes the others with it: they stop within seconds and say so; where it hangs, within a
+minute after `--timeout` seconds. With a checkpoint the same command goes on after the last whole epoch, and torchrun
 gives it by itself (the variable makes the new processes forget the addresses of the old ones: without it
 they look for these in vain, https://github.com/pytorch/pytorch/issues/135712):
 
@@ -91,7 +91,8 @@ class Curve(pl.Callback):
             print(f"{sum(self.seconds):.1f} s of training => {self.file}", flush=True)
 
     def on_exception(self, trainer: pl.Trainer, task: pl.LightningModule, error: BaseException) -> None:
-        print(f"process {trainer.global_rank} stops: {str(error).splitlines()[0]}", flush=True)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        print(f"process {trainer.global_rank} stops: {reason}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:  # what a checkpoint keeps of it
         return {"losses": self.losses, "seconds": self.seconds}
