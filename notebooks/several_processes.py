@@ -23,10 +23,10 @@ The same file without a change, elsewhere:
         torchrun --nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id digits \
             --rdzv-endpoint 127.0.0.1:29500 --local-addr 127.0.0.1 several_processes.py
 
-A process that is lost takes the others with it: they stop within seconds and say so; where it hangs, within a
-minute after `--timeout` seconds. With a checkpoint the same command goes on after the last whole epoch, and torchrun
-gives it by itself (the variable makes the new processes forget the addresses of the old ones: without it
-they look for these in vain, https://github.com/pytorch/pytorch/issues/135712):
+A process that is lost takes the others with it: they stop within seconds and say so; where it hangs, within
+a minute after `--timeout` seconds. With a checkpoint the same command goes on after the last whole epoch, and
+torchrun gives it by itself (the variable makes the new processes forget the addresses of the old ones:
+without it they look for these in vain, https://github.com/pytorch/pytorch/issues/135712):
 
         TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --standalone --nproc-per-node 2 --max-restarts 3 \
             several_processes.py --checkpoint digits.ckpt
