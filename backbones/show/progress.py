@@ -18,10 +18,10 @@ from typing import Any
 
 import filelock
 import ipywidgets as widgets
+from IPython.display import HTML
 
 USUAL_FILE = ".backbones/progress.jsonl"  # in the learner's home
 CHECK = re.compile(r'passed\(\\"lab\d+\\", \\"([^"\\]+)\\"\)')  # as it stands in a notebook's file
-
 Done = dict[tuple[str, str], None]  # (where, what), in the order in which it was done
 
 
@@ -33,8 +33,7 @@ def passed(where: str, what: str) -> None:
         what: the exercise, "Exercise 3", or a part of it, "Exercise 3, values".
     """
     print(f"{what}: the visible checks pass.")
-    _, trouble = keep((where, what))
-    if trouble:
+    if trouble := keep((where, what))[1]:
         print(trouble)
 
 
@@ -48,8 +47,7 @@ def keep(*new: tuple[str, str]) -> tuple[Done, str]:
     """
     done, aside = {}, None
     try:
-        path = location()
-        if path is None or not (new or path.exists()):
+        if (path := location()) is None or not (new or path.exists()):
             return done, ""
         path.parent.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(path):
@@ -108,9 +106,7 @@ class Progress:
     """The progress page: what is done of every quiz and lab. Without a kernel it is a sentence."""
 
     def __init__(self, folder: str | Path = "."):
-        """Args:
-        folder: with the lessons and their quizzes; labs/ lies beside it.
-        """
+        """Args: folder, with the lessons and their quizzes; labs/ lies beside it."""
         self.lessons = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
 
     def table(self) -> str:
@@ -124,14 +120,19 @@ class Progress:
             for lab in lesson.parent.glob(f"../labs/lab{lesson.name[:2]}_*/lab*.ipynb"):
                 cells += count(done, lab, CHECK.findall(lab.read_text(encoding="utf-8")))
             rows.append(f"<tr>{cells}</tr>")
-        texts = "".join(f"<p>{html.escape(text)}</p>" for text in (trouble, repr(self)))
-        return f"<table>{''.join(rows)}</table>{texts}"
+        return f"<table>{''.join(rows)}</table><p>{html.escape(f'{trouble} {self}')}</p>"
 
     def form(self) -> widgets.VBox:
         """The table with its button, which needs a kernel."""
-        table, button = widgets.HTML(self.table()), widgets.Button(description="Look again")
-        button.on_click(lambda _: setattr(table, "value", self.table()))
-        return widgets.VBox([table, button])
+        page, button = widgets.Output(), widgets.Button(description="Look again")
+
+        def look(*_: widgets.Button) -> None:  # an output, not a widget of HTML: JupyterLab opens its links
+            page.outputs = ()
+            page.append_display_data(HTML(self.table()))
+
+        look()
+        button.on_click(look)
+        return widgets.VBox([page, button])
 
     def __repr__(self) -> str:
         name = os.environ.get("BACKBONES_PROGRESS", "off")
