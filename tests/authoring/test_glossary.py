@@ -1,7 +1,7 @@
 """The glossary knows every term of the lessons, and says of each where it comes from.
 
-A term is what a lesson prints **bold** in running text: at most three words that end in a letter or a figure,
-so that a lead-in ("**What happened.**", "**Next:**") is none. Emphasis is *italic*.
+A term is what a lesson prints **bold** in running text: at most three words, from a letter to a letter or a
+figure, so that a lead-in ("**What happened.**", "**Next:**") is none. Emphasis is *italic*.
 """
 
 import functools
@@ -14,7 +14,7 @@ from authoring import check
 from authoring.notebooks import ROOT, lessons
 
 GLOSSARY = ROOT / "notebooks" / "glossary.ipynb"
-BOLD = re.compile(r"\*\*(\w(?:[^*]*?[^\W_])?)\*\*")
+BOLD = re.compile(r"\*\*([^\W\d_](?:[^*]*?[^\W_])?)\*\*")
 NO_TERMS = {"predict"}  # how lesson 00 says what to look for
 LONGEST = 3  # words
 ENTRY = re.compile(
@@ -122,7 +122,7 @@ def test_the_glossary_can_be_committed() -> None:
         ("The **linear\nprobe** and **Stride** 2.", ["linear probe", "Stride"]),
         ("**What happened.** **Next:** **Predict** **why is that so long?**", []),
         ("| **head** | **a** |\n## **neck**", []),
-        ("**a phrase of four words** and **b**egins", []),
+        ("**a phrase of four words**, **b**egins, **200 labels**", []),
         ("**mAP@50**, **stride 32**, **top-k**, **T5**", ["mAP@50", "stride 32", "top-k", "T5"]),
     ],
 )
