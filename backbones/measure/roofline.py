@@ -54,9 +54,9 @@ class Stage(NamedTuple):
 def measure_machine(device: str = "cpu") -> Machine:
     """The limits of this machine, with `torch.get_num_threads()` threads: the best of seven tries each.
 
-    128 MiB, more than caches hold, are read and written; two float32 matrices of side 1024 are multiplied.
+    64 MiB, more than most caches hold, are read and written; two float32 matrices of side 1024 are multiplied.
     """
-    source, matrix = torch.ones(32 * 2**20, device=device), torch.ones(1024, 1024, device=device)
+    source, matrix = torch.ones(16 * 2**20, device=device), torch.ones(1024, 1024, device=device)
     target, best = torch.empty_like(source), []
     for work in (lambda: target.copy_(source), lambda: matrix @ matrix):
         times = [_clock(device)] + [_clock(device, work()) for _ in range(7)]
