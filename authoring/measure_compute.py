@@ -41,7 +41,7 @@ def presence_network() -> Network:
 
 
 def keep_channels(block: nn.Module, rows: Tensor) -> None:
-    """Keep these inner channels of one of timm's inverted residual blocks, in place; its result keeps its width."""
+    """Keep these inner channels of an inverted residual block of timm, in place."""
     for conv in (block.conv_pw, block.conv_dw):
         conv.weight, conv.out_channels = nn.Parameter(conv.weight[rows]), len(rows)
     for norm in (block.bn1, block.bn2):
@@ -79,7 +79,8 @@ def prune() -> Iterator[tuple[str, Row]]:
     scenes = Scenes(**normal)
     scenes.setup()
     test = [scenes.test[index] for index in range(len(scenes.test))]
-    images, answers = torch.stack([one.image for one in test]), torch.stack([one.presence for one in test]) > 0
+    images = torch.stack([one.image for one in test])
+    answers = torch.stack([one.presence for one in test]) > 0
     for seed in SEEDS:
         new = Scenes(count=SCENES, seed=seed, **normal)
         for share, how in TAKEN:
@@ -105,6 +106,7 @@ def compiling() -> Iterator[tuple[str, Row]]:
     for name in COMPILED:
         body = create_backbone(name).eval().body.to(memory_format=torch.channels_last)
         images = torch.rand(8, 3, 96, 96).contiguous(memory_format=torch.channels_last)
+        torch._inductor.config.force_disable_caches = True  # or a second run would not compile at all
         faster = torch.compile(body)
         first = seconds(lambda: faster(images))  # noqa: B023  called at once
         body(images)

@@ -54,7 +54,7 @@ class Stage(NamedTuple):
 def measure_machine(device: str = "cpu") -> Machine:
     """The limits of this machine, with `torch.get_num_threads()` threads: the best of seven tries each.
 
-    64 MiB, more than most caches hold, are read and written; two float32 matrices of side 1024 are multiplied.
+    64 MiB, more than most caches hold, are read and written; two float32 matrices, 1024x1024, multiplied.
     """
     source, matrix = torch.ones(16 * 2**20, device=device), torch.ones(1024, 1024, device=device)
     target, best = torch.empty_like(source), []
