@@ -6,8 +6,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
-from authoring import measure_deeplab, measure_reviews, measure_text, measure_translation
+from authoring import measure_compute, measure_deeplab, measure_reviews, measure_text, measure_translation
 from authoring.measure_deeplab import STARTS
 from backbones.data import Reviews, Scenes
 from backbones.data.reviews import Review
@@ -175,6 +176,41 @@ def test_the_command_that_measured_text_still_runs(tmp_path, monkeypatch, capsys
     assert {row["layer"] for row in table("layers")} == set("0123456")
     assert tuple(row["arm"] for row in table("tuned")[:3]) == measure_text.ARMS
     assert "from scratch" in capsys.readouterr().out
+
+
+def compute(name: str) -> list[dict[str, str]]:
+    path = measure_compute.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_way_to_prune_was_measured_with_every_seed():
+    found = [(int(row["seed"]), float(row["share"]), row["how"]) for row in compute("prune")]
+    assert found == [(seed, *taken) for seed in measure_compute.SEEDS for taken in measure_compute.TAKEN]
+    assert {row["of"] for row in compute("prune")} == {str(6 * 400)}
+    assert [row["backbone"] for row in compute("compile")] == list(measure_compute.COMPILED)
+
+
+def test_pruned_networks_keep_the_channels_that_are_worth_most():
+    network = measure_compute.presence_network()
+    block = network.backbone.body.blocks[1][0]
+    size = block.conv_dw.weight.abs().sum((1, 2, 3))
+    less = measure_compute.pruned(network, 0.25, "smallest", seed=0).backbone.body.blocks[1][0]
+    assert less.conv_dw.weight.shape == (72, 1, 3, 3)  # of 96
+    kept = size.sort(descending=True).values[:72]
+    assert torch.equal(less.conv_dw.weight.abs().sum((1, 2, 3)).sort(descending=True).values, kept)
+    assert block.conv_dw.weight.shape == (96, 1, 3, 3)
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_pruning_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_compute, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure_compute, "SEEDS", (1,))
+    monkeypatch.setattr(measure_compute, "SCENES", 16)
+    monkeypatch.setattr(measure_compute, "TAKEN", ((0.5, "random"),))
+    assert measure_compute.main(["prune"]) == 0
+    (row,) = compute("prune")
+    assert int(row["before"]) < 2000
+    assert "random" in capsys.readouterr().out
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
