@@ -38,12 +38,13 @@ LITES = tuple(f"tf_efficientnet_lite{n}" for n in range(3))
 _, MANY = LABELS = (200, 1000)  # how many crops have labels: no part compares different numbers
 PROBE_SIDES, POOL = (48, 64, 96, 128), 1500  # a seed draws the labeled crops from the pool
 BASE = {"width": 8, "depth": 2, "side": 32}
-SCALES = {  # what is scaled -> configurations, from fewest to most multiply-adds; 1x is BASE itself
+SCALES = {  # what is scaled -> configurations, to about four times the multiply-adds of the base
     "base": [BASE],
     "width": [BASE | {"width": width} for width in (4, 16)],
     "depth": [BASE | {"depth": depth} for depth in (1, 6)],
     "side": [BASE | {"side": side} for side in (16, 64)],
     "all three": [{"width": 10, "depth": 3, "side": 36}],
+    "depth and side": [{"width": 8, "depth": 6, "side": 64}],
 }
 STEPS, RATE = 400, 5e-3
 TEACHER_SIDE, TEMPERATURE = 96, 4.0
