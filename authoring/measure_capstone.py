@@ -9,7 +9,7 @@ PocketNet is written in the lesson's cells, so it is read from them: those with 
              ImageNet. tasks.csv
 
 Within a task all see the same examples equally often, three seeds each; a seed chooses the examples and the
-start. About 15 minutes on one quiet core; parts by name do one of them. Writes notebooks/measured/capstone/.
+start. About 20 minutes on one quiet core; parts by name do one of them. Writes notebooks/measured/capstone/.
 """
 
 import argparse
