@@ -97,7 +97,8 @@ def run(
     try:
         # An IPython profile of the maintainer's own must not change a lesson: the kernel gets an empty one.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            asyncio.run(execute(client, {**offline.environment(), "IPYTHONDIR": profile}))
+            own = {"IPYTHONDIR": profile, "BACKBONES_PROGRESS": "off"}  # nor is it their progress
+            asyncio.run(execute(client, offline.environment() | own))
     except CellExecutionError as error:
         reason = f"{error.ename}: {error.evalue}"
     except CellTimeoutError:

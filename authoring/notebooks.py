@@ -9,8 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def lessons() -> list[Path]:
-    """Every lesson, in order."""
-    return sorted((ROOT / "notebooks").glob("[!.]*.ipynb"))
+    """Every lesson, in order. (The glossary beside them is none.)"""
+    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
 
 def solutions() -> list[Path]:

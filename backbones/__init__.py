@@ -7,13 +7,13 @@ import os
 import torch
 
 from . import graphs, minilm, text, vision  # they register their backbones
+from .audit import check_backbone
 from .backbone import (
     Backbone,
     BackboneError,
     Features,
     Network,
     backbone_names,
-    check_backbone,
     create_backbone,
     register,
 )

@@ -12,15 +12,13 @@ pixels (B, C, H, W), tokens (B, C, T), nodes (N, C); tokens and nodes stand at s
 answer at every position of any of them (`heads/positions.py`).
 
 Image backbones live in `vision.py`, those of texts in `text.py`. Your own joins them by `register`;
-`check_backbone` says whether it keeps the contract.
+`check_backbone` (`audit.py`) says whether it keeps the contract.
 """
 
-import copy
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
@@ -243,92 +241,6 @@ def _call(name: str, **options: Any) -> Backbone:
         raise BackboneError(
             f"create_backbone({name!r}, ...) was called with {', '.join(options)}: {error}"
         ) from error
-
-
-def check_backbone(backbone: nn.Module, *inputs: Any) -> list[str]:
-    """Say in sentences where a backbone does not keep the contract; nothing said, nothing wrong.
-
-        check_backbone(mine)                                   # an image backbone, tried at two sizes
-        check_backbone(mine, tokens, lengths)                  # any other, with inputs of its own
-
-    The backbone itself is left alone: a copy of it runs, in eval mode and without gradients.
-
-    Args:
-        backbone: any module.
-        inputs: what its `forward` takes: first images (B, 3, H, W), tokens (B, T) or nodes (N, F). Without:
-            images of the size that it says it is for (`image_size`) or else of 128 x 128 pixels, and some of
-            a size that is no multiple of anything, which it may refuse by a BackboneError.
-    Returns:
-        One sentence for each fault.
-    """
-    faults = list(_promise_faults(backbone))
-    if faults:
-        return faults
-    twin = copy.deepcopy(backbone).eval()
-    if inputs:
-        return list(_feature_faults(twin, inputs))
-    device = next((tensor.device for tensor in [*twin.parameters(), *twin.buffers()]), torch.device("cpu"))
-    draw = torch.rand if device.type != "meta" else torch.empty
-    height, width = getattr(backbone, "image_size", (128, 128))
-    faults += _feature_faults(twin, (draw(2, 3, height, width, device=device),))
-    faults += _feature_faults(twin, (draw(1, 3, 97, 131, device=device),), may_refuse=True)
-    return faults
-
-
-def _promise_faults(backbone: nn.Module) -> Iterator[str]:
-    """What is wrong before anything runs."""
-    if not isinstance(getattr(backbone, "name", None), str):
-        yield "it has no .name: set self.name to a text"
-    channels = getattr(backbone, "channels", None)
-    if not isinstance(channels, Mapping) or not channels:
-        yield "it has no .channels: set self.channels = ByStride({stride: number of channels, ...})"
-        return
-    for stride, width in channels.items():
-        if not (isinstance(stride, int) and isinstance(width, int) and stride > 0 and width > 0):
-            yield f".channels says {stride!r}: {width!r}; both have to be whole numbers above 0"
-    if not isinstance(channels, ByStride):
-        yield ".channels is a plain dictionary: make it a ByStride, which explains a missing stride"
-
-
-def _feature_faults(backbone: nn.Module, inputs: tuple, may_refuse: bool = False) -> Iterator[str]:
-    """What is wrong with the features of these inputs."""
-    first = inputs[0]
-    given = f"for an input of shape {tuple(first.shape)}"
-    before = first.clone()
-    try:
-        with torch.no_grad():
-            features = backbone(*inputs)
-    except BackboneError as error:
-        if not may_refuse:
-            yield f"it refuses an input of shape {tuple(first.shape)}: {error}"
-        return
-    except Exception as error:
-        what = f"{type(error).__name__} ({str(error)[:100]})"
-        yield f"{given} it raises {what}; refuse by a BackboneError that says why"
-        return
-    if first.device.type != "meta" and not torch.equal(before, first):
-        yield f"{given} it changes the input in place: compute with a copy"
-    if not isinstance(features, Features):
-        yield f"{given} it returns {type(features).__name__}: return Features(maps, size=...)"
-        return
-    if first.ndim > 2:
-        size = first.shape[2:]  # images (B, 3, H, W)
-    else:
-        size = (
-            first.shape[:1] if first.is_floating_point() else first.shape[1:]
-        )  # nodes (N, F), tokens (B, T)
-    if features.size != tuple(size):
-        yield f"{given} features.size is {features.size}, but the input's is {tuple(size)}"
-        return
-    if set(features) != set(backbone.channels):
-        yield f"{given} it returns strides {sorted(features)}, but .channels says {sorted(backbone.channels)}"
-        return
-    for stride, maps in features.items():
-        yield from (
-            f"{given} {fault}" for fault in map_faults(stride, maps, backbone.channels[stride], features.size)
-        )
-        if maps.device.type != "meta" and not maps.isfinite().all():
-            yield f"{given} the map at stride {stride} holds numbers that are not finite"
 
 
 def map_faults(stride: int, maps: Tensor, channels: int, size: tuple[int, ...]) -> list[str]:

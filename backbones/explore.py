@@ -1,4 +1,4 @@
-"""The name by which lessons and labs import the quiz; it lies in `backbones.show.quiz`."""
+"""The name by which lessons and labs import quiz and progress page; it is `backbones.show.quiz`."""
 
 import sys
 

@@ -54,6 +54,7 @@ def run_converter(
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     # Labs are small; on a busy machine a second thread costs more in waiting than it brings.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["BACKBONES_PROGRESS"] = "off"  # what students passed is not the instructor's progress
     course = CourseDirectory(config=config, assignment_id=lab.folder.name, student_id=student, **settings)
     try:
         converter(coursedir=course, config=config, force=True).start()

@@ -20,6 +20,7 @@ class SplitData(LightningDataModule):
 
     batch_size: int
     seed: int
+    _interrupted: Tensor | None = None  # where an interrupted training was in the order of examples
     collate: Callable[[list], Any] | None = None  # how items become a batch; None: torch's own way
 
     def __getattr__(self, name: str):
@@ -30,7 +31,19 @@ class SplitData(LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Shuffled batches; the same order again from each new loader."""
         order = torch.Generator().manual_seed(self.seed)
+        if self._interrupted is not None:
+            order.set_state(self._interrupted)
+            self._interrupted = None
         return DataLoader(self.train, self.batch_size, shuffle=True, generator=order, collate_fn=self.collate)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the order of examples stands, for a checkpoint of Lightning."""
+        order = getattr(self.trainer.train_dataloader, "generator", None)  # others may have none
+        return {} if order is None else {"order": order.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Let the next loader go on with the order of an interrupted training."""
+        self._interrupted = state.get("order")
 
     def val_dataloader(self) -> DataLoader:
         """Batches in fixed order."""

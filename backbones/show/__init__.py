@@ -1,1 +1,1 @@
-"""What a learner sees: figures, their colours, the quiz."""
+"""What a learner sees: figures, their colours, the quiz, the progress page."""

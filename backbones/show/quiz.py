@@ -1,4 +1,7 @@
-"""What a learner operates in a notebook: the quiz. (Explorers are `ipywidgets.interact`, in the lessons.)"""
+"""What a learner operates in a notebook: the quiz, and by its side the progress page of progress.py.
+
+Explorers are `ipywidgets.interact`, in the lessons.
+"""
 
 import html
 import tomllib
@@ -6,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
+
+from .progress import Progress, keep, passed
+
+__all__ = ["Progress", "Quiz", "QuizError", "passed"]  # what lessons and labs import from `backbones.explore`
 
 
 class QuizError(ValueError):
@@ -28,6 +35,7 @@ class Quiz:
         Raises:
             QuizError: a question without exactly one right option, or an option without a reason.
         """
+        self.name = Path(path).stem
         self.questions = tomllib.loads(Path(path).read_text(encoding="utf-8"))["question"]
         for question in self.questions:
             options = question.get("option", [])
@@ -38,7 +46,7 @@ class Quiz:
 
     def form(self) -> widgets.VBox:
         """The quiz as buttons, which need a kernel."""
-        return widgets.VBox([_form(number, q) for number, q in enumerate(self.questions, 1)])
+        return widgets.VBox([_form(self.name, number, q) for number, q in enumerate(self.questions, 1)])
 
     def __repr__(self) -> str:
         blocks = []
@@ -70,13 +78,16 @@ def _static(number: int, question: dict[str, Any]) -> str:
     )
 
 
-def _form(number: int, question: dict[str, Any]) -> widgets.VBox:
-    """A question with a button for each option; a press shows the option's reason."""
+def _form(quiz: str, number: int, question: dict[str, Any]) -> widgets.VBox:
+    """A question with a button for each option; a press shows the option's reason; a right one is kept."""
     reason = widgets.HTML()
 
     def answer(option: dict[str, Any]) -> None:
-        verdict = "✔ Right." if option.get("right") else "✘ Not quite."
-        reason.value = f"<b>{verdict}</b> {html.escape(option['why'])}"
+        verdict, trouble = "✘ Not quite.", ""
+        if option.get("right"):
+            verdict = "✔ Right."
+            _, trouble = keep((quiz, f"question {number}"))
+        reason.value = f"<b>{verdict}</b> {html.escape(option['why'])} {html.escape(trouble)}"
 
     rows = []
     for letter, option in zip("abcdef", question["option"], strict=False):

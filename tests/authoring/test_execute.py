@@ -64,6 +64,13 @@ def test_the_working_directory_is_the_notebooks_folder(executed: Path) -> None:
     assert outputs(executed)[4][0].text == "found\n"
 
 
+def test_what_is_executed_here_is_not_somebodys_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BACKBONES_PROGRESS")
+    toy = toys.code("import os; print(os.environ['BACKBONES_PROGRESS'])")
+    execute.run(toy, notebooks.ROOT)
+    assert toy.cells[0].outputs[0].text == "off\n"
+
+
 def test_executing_again_changes_only_what_changed(executed: Path) -> None:
     before = execute.sanitize(executed.read_text(encoding="utf-8"))
     raw = executed.read_bytes()

@@ -18,6 +18,7 @@ from backbones import (
     DeepLabV3Plus,
     Network,
     backbone_names,
+    check_backbone,
     create_backbone,
     register,
 )
@@ -28,7 +29,6 @@ from backbones.backbone import (
     Features,
     StrideError,
     UnknownBackboneError,
-    check_backbone,
 )
 from backbones.data import Digits
 from backbones.heads import ClassificationHead, Detector, SegmentationHead
@@ -342,6 +342,169 @@ def test_check_backbone_finds_what_was_never_promised():
     assert "make it a ByStride" in check_backbone(plain)[0]
     plain.channels = ByStride({4: "3"})
     assert "whole numbers above 0" in check_backbone(plain)[0]
+
+
+class Learned(Backbone):
+    """A sound backbone with weights, and a fault that a test plants."""
+
+    name = "learned"
+
+    def __init__(self, weights=None, output_stride=4):
+        super().__init__()
+        self.channels = ByStride({2: 4, output_stride: 6} if output_stride > 2 else {2: 6})
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.stage = nn.Conv2d(4, 6, 3, stride=output_stride // 2, padding=1)
+
+    def forward(self, images):
+        stem = self.stem(images).relu()
+        return Features({2: stem, max(self.channels): self.stage(stem)}, images.shape[-2:])
+
+
+class Unregistered(Learned):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.parts = [nn.Conv2d(6, 6, 1)]
+
+    def forward(self, images):
+        features = super().forward(images)
+        return Features({**features, 4: self.parts[0](features[4])}, features.size)
+
+
+class PlainTensor(Learned):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.scale = torch.rand(6, 1, 1)
+
+
+class CutOff(Learned):
+    def forward(self, images):
+        stem = self.stem(images).relu()
+        return Features({2: stem.detach(), 4: self.stage(stem.detach())}, images.shape[-2:])
+
+
+class InputCutOff(Learned):
+    def forward(self, images):
+        return super().forward(images.detach())
+
+
+class Idle(Learned):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.idle = nn.Linear(2, 2)
+
+
+class Remembers(Learned):
+    before = 0.0
+
+    def forward(self, images):
+        features = super().forward(images)
+        Remembers.before = 0.5 * Remembers.before + features[4].mean()
+        return Features({**features, 4: features[4] + Remembers.before}, features.size)
+
+
+class Mixes(Learned):
+    def forward(self, images):
+        return super().forward(images - images.mean(0))
+
+
+class Casts(Learned):
+    def forward(self, images):
+        return super().forward(images.float())
+
+
+class Untraceable(Learned):
+    def forward(self, images):
+        return super().forward(images * (1 if images.mean() > -1e6 else 2))
+
+
+class AheadOfTime(Learned):
+    kernel = None
+
+    def forward(self, images):
+        if self.kernel is None:
+            self.kernel = [self.stem.weight.detach().clone()]
+        stem = torch.nn.functional.conv2d(images, self.kernel[0].to(images), stride=2, padding=1) + self.stem(
+            images
+        )
+        return Features({2: stem, 4: self.stage(stem)}, images.shape[-2:])
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (Unregistered, r"self\.parts holds layers or weights in a plain list"),
+        (PlainTensor, r"self\.scale is a plain tensor"),
+        (CutOff, r"no gradient reaches stem\.weight, stem\.bias: use every layer"),
+        (InputCutOff, "no gradient reaches the input"),
+        (Idle, r"no gradient reaches idle\.weight, idle\.bias: use every layer"),
+        (Remembers, "other features the second time"),
+        (Mixes, "depend on the others in its batch"),
+        (Casts, r"in double precision \(\.double\(\)\) it raises RuntimeError"),
+        (Untraceable, r"in torch\.export it raises"),
+        (AheadOfTime, "compute nothing ahead of time"),
+    ],
+)
+def test_check_backbone_finds_what_shows_only_in_use(kind, sentence):
+    assert check_backbone(Learned()) == []
+    found = check_backbone(kind())
+    assert re.search(sentence, found[0]), found
+
+
+def test_check_backbone_builds_each_output_stride():
+    def wider(weights=None, output_stride=32):
+        backbone = Learned(output_stride=output_stride)
+        if output_stride == 8:
+            backbone.stage = nn.Conv2d(4, 6, 5, stride=4, padding=2)
+        return backbone
+
+    def stubborn(weights=None, output_stride=4):
+        return Learned()
+
+    def fixed(weights=None):
+        return Learned()
+
+    assert check_backbone(Learned) == check_backbone(fixed) == []
+    assert "with output_stride=8 it has other parameters" in check_backbone(wider)[0]
+    assert check_backbone(stubborn)[0] == "built with output_stride=32 its largest stride is 4"
+
+
+def test_check_backbone_loads_the_weights_of_one_into_another():
+    class Lottery(Learned):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.factor = float(torch.rand(()))
+
+        def forward(self, images):
+            return super().forward(images * self.factor)
+
+    assert check_backbone(Lottery()) == []  # one alone does not show it
+    assert "another one with the same state_dict() gives other features" in check_backbone(Lottery)[0]
+
+
+def test_check_backbone_sees_padding_that_is_read():
+    class Words(Backbone):
+        name, channels = "words", ByStride({1: 6})
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(9, 6)
+
+        def forward(self, tokens, lengths):
+            mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+            vectors = self.table(tokens)
+            mixed = vectors + vectors.mean(1, keepdim=True)
+            return Features({1: mixed.movedim(-1, 1)}, tokens.shape[1:], mask)
+
+    found = check_backbone(Words(), torch.randint(8, (2, 5)), torch.tensor([5, 3]))
+    assert "depend on the padding" in found[0]
+
+
+@pytest.mark.slow
+def test_check_backbone_takes_the_name_of_one(own_registry):
+    register("learned", Learned)
+    assert check_backbone("learned") == check_backbone("mobilenetv2_035") == []
+    with pytest.raises(UnknownBackboneError, match="learned"):
+        check_backbone("learnt")
 
 
 def test_check_backbone_lets_a_sound_one_pass_and_leaves_it_alone():

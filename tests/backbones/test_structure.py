@@ -76,6 +76,7 @@ RULES = [
     ),  # these stand on the ground
     (rooms("measure"), (*NETWORKS, *rooms("data"))),  # needs the contract only
     (rooms("backbone"), (*NETWORKS, *rooms("tasks", "data"))),
+    (rooms("audit"), (*NETWORKS, *rooms("tasks", "data", "show"))),
     (rooms("training"), rooms("tasks", "data", "show")),
 ]
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from backbones import BackboneError, create_backbone
-from backbones.backbone import BatchError, check_backbone
+from backbones import BackboneError, check_backbone, create_backbone
+from backbones.backbone import BatchError
 from backbones.trial import output_strides
 from backbones.vision import ImageBackbone, ImageError, OutputStrideError
 

@@ -64,6 +64,9 @@ def test_a_learner_works_through_the_lesson(lesson: str, lab: str, page: Page) -
         assert options[letter]["why"] in reason
         assert ("Right" in reason) is right
 
+    if lesson == FIRST:
+        assert "1 of " in notebook.progress(lesson)
+
     assert notebook.complaints() == []
     assert notebook.elsewhere == []
 

@@ -4,6 +4,7 @@ import copy
 import csv
 import hashlib
 import json
+import os
 import re
 import shutil
 import statistics
@@ -21,6 +22,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from authoring import release
 from grading.__main__ import main
+from grading.convert import load_config, run_converter
 from grading.labs import find_lab
 from grading.repair import grade_id
 
@@ -200,6 +202,22 @@ def tiny_graded(tiny) -> dict:
 def test_a_warning_costs_no_points(tiny_graded):
     row = tiny_graded["table"]["warner"]
     assert (row["status"], row["points"]) == ("graded", "8.0")
+
+
+def test_what_students_passed_is_not_the_instructors_progress(tiny, tmp_path, monkeypatch):
+    monkeypatch.delenv("BACKBONES_PROGRESS")
+    seen = []
+
+    class Spy:
+        def __init__(self, **settings):
+            pass
+
+        def start(self):
+            seen.append(os.environ["BACKBONES_PROGRESS"])
+
+    run_converter(Spy, load_config(ROOT), find_lab(tiny["root"], "lab77"), root=str(tmp_path))
+    assert seen == ["off"]
+    assert "BACKBONES_PROGRESS" not in os.environ
 
 
 def test_doubled_cells_count_where_they_stand_last(tiny_graded):

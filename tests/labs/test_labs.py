@@ -7,6 +7,7 @@ fails here. A new lab needs no change in this file; its answers go into tests/la
 import ast
 import functools
 import itertools
+import re
 from importlib import import_module
 
 import lab_runner
@@ -99,6 +100,34 @@ def test_no_test_cell_ends_in_an_expression(name: str) -> None:
         if lab_runner.is_test(cell):
             last = ast.parse(cell.source).body[-1]
             assert not isinstance(last, ast.Expr) or isinstance(last.value, ast.Call), cell.id
+
+
+@each_lab
+def test_every_visible_check_that_passes_is_kept(name: str) -> None:
+    """By a line above the hidden tests, which learners have too, and under a name of its own."""
+    kept = []
+    for cell in lab_of(name).cells:
+        if lab_runner.is_test(cell):
+            visible, hidden, _ = cell.source.partition("### BEGIN HIDDEN TESTS")
+            kept += re.findall(r'^passed\("(\w+)", "(Exercise \d+(?:, [\w ]+)?)"\)$', visible, re.M)
+            assert len(kept) == len(set(kept)), f"{cell.id}: {kept[-1]} is another cell's"
+            assert hidden
+            assert "passed(" not in hidden
+    tests = [cell for cell in lab_of(name).cells if lab_runner.is_test(cell)]
+    assert len(kept) == len(tests), (
+        "a test cell without passed(lab, exercise) at the end of its visible checks"
+    )
+    assert {where for where, _ in kept} == {name}
+
+
+@each_lab
+def test_keeping_what_is_passed_changes_no_points(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where nothing can be written, nor where a learner has called something else `passed`."""
+    monkeypatch.setenv("BACKBONES_PROGRESS", str(ROOT / "README.md" / "no folder"))
+    lab = lab_of(name)
+    first = next(iter(lab.exercises.values()))
+    answer = next(a for a in answers_of(name) if a.right and a.replaces in first.names)
+    assert lab.points(answer, lambda source: f"passed = print = 17\n{source}") == first.points
 
 
 # Can this harness fail? -------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     own = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
     own = {f"JUPYTER_{name}": str(folder / place) for name, place in own.items()}
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
+    own["BACKBONES_PROGRESS"] = str(folder / "progress.jsonl")  # a learner's, not "off" as elsewhere in tests
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     token = secrets.token_hex()
@@ -209,6 +210,15 @@ class Notebook:
         expect(reason).not_to_have_text(before, timeout=STEP)
         self.wait_until_idle()
         return reason.inner_text()
+
+    def progress(self, name: str) -> str:
+        """Press the progress page's button by keyboard; the row of a lesson then."""
+        form = self.panel.locator(".widget-vbox").filter(has_text="Look again").last
+        before = form.locator("table").element_handle()
+        form.get_by_role("button", name="Look again").focus()
+        self.page.keyboard.press("Enter")
+        before.wait_for_element_state("hidden", timeout=STEP)
+        return form.locator("tr").filter(has_text=name).inner_text()
 
 
 @contextmanager
