@@ -11,7 +11,7 @@ however few examples there are: these come again, each time in another order.
     words       a bag of embeddings from scratch on 1 to 100 % of `Reviews`, with and without word dropout.
                 words.csv
 
-About 20 minutes on one core; parts by name do some of it. Writes into notebooks/measured/data/.
+About 25 minutes on one core; parts by name do some of it. Writes into notebooks/measured/data/.
 """
 
 import argparse

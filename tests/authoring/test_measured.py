@@ -1,6 +1,8 @@
 """What lessons show of models that take too long to train in them: complete, and of the data they claim."""
 
 import csv
+import inspect
+import json
 from collections import Counter
 from itertools import product
 
@@ -8,8 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from authoring import measure_data, measure_deeplab, measure_reviews, measure_text, measure_translation
+from authoring import (
+    measure_balance,
+    measure_compute,
+    measure_data,
+    measure_deeplab,
+    measure_reviews,
+    measure_text,
+    measure_translation,
+)
 from authoring.measure_deeplab import STARTS
+from authoring.notebooks import find_notebook
 from backbones.data import Reviews, Scenes
 from backbones.data.reviews import Review
 from backbones.data.vocabulary import PAD, UNKNOWN
@@ -179,10 +190,108 @@ def test_the_command_that_measured_text_still_runs(tmp_path, monkeypatch, capsys
     assert "from scratch" in capsys.readouterr().out
 
 
+def compute(name: str) -> list[dict[str, str]]:
+    path = measure_compute.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_way_to_prune_was_measured_with_every_seed():
+    found = [(int(row["seed"]), float(row["share"]), row["how"]) for row in compute("prune")]
+    assert found == [(seed, *taken) for seed in measure_compute.SEEDS for taken in measure_compute.TAKEN]
+    assert {row["of"] for row in compute("prune")} == {str(6 * 400)}
+    assert [row["backbone"] for row in compute("compile")] == list(measure_compute.COMPILED)
+
+
+def test_pruned_networks_keep_the_channels_that_are_worth_most():
+    network = measure_compute.presence_network()
+    block = network.backbone.body.blocks[1][0]
+    size = block.conv_dw.weight.abs().sum((1, 2, 3))
+    less = measure_compute.pruned(network, 0.25, "smallest", seed=0).backbone.body.blocks[1][0]
+    assert less.conv_dw.weight.shape == (72, 1, 3, 3)  # of 96
+    kept = size.sort(descending=True).values[:72]
+    assert torch.equal(less.conv_dw.weight.abs().sum((1, 2, 3)).sort(descending=True).values, kept)
+    assert block.conv_dw.weight.shape == (96, 1, 3, 3)
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_pruning_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_compute, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure_compute, "SEEDS", (1,))
+    monkeypatch.setattr(measure_compute, "SCENES", 16)
+    monkeypatch.setattr(measure_compute, "TAKEN", ((0.5, "random"),))
+    assert measure_compute.main(["prune"]) == 0
+    (row,) = compute("prune")
+    assert int(row["before"]) < 2000
+    assert "random" in capsys.readouterr().out
+
+
 def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_text.main(["fine"])
     assert "no part fine: choose from frozen, tuned" in capsys.readouterr().err
+
+
+# ---- Lesson 12 -----------------------------------------------------------------------------------
+
+
+def balance(part: str) -> list[dict[str, str]]:
+    path = measure_balance.RESULTS / f"{part}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def starts(part: str, *columns: str) -> dict[tuple[str, ...], set[int]]:
+    """The seeds that each combination of these columns was measured from."""
+    found: dict[tuple[str, ...], set[int]] = {}
+    for row in balance(part):
+        found.setdefault(tuple(row[column] for column in columns), set()).add(int(row["seed"]))
+    return found
+
+
+def test_every_price_was_measured_from_every_start():
+    m = measure_balance
+    labels = list(map(str, m.LABELS))
+    pretrained = product(m.LITES, ["imagenet"], map(str, m.PROBE_SIDES), labels)
+    control = product(m.LITES[::2], ["random"], [str(m.SIDE)], labels)
+    shapes = {(what, *map(str, one.values())) for what, ones in m.SCALES.items() for one in ones}
+    expected = {
+        ("probes", "backbone", "weights", "side", "labels"): {*pretrained, *control},
+        ("scaling", "scaled", "width", "depth", "side"): shapes,
+        ("distillation", "labels", "way"): {*product(labels, ("teacher", *m.WAYS))},
+    }
+    for (part, *columns), runs in expected.items():
+        assert starts(part, *columns) == {run: set(m.SEEDS) for run in runs}
+        assert all(0 < float(row["accuracy"]) < 1 for row in balance(part))
+
+
+def test_the_recorded_prices_are_those_of_the_backbones_today():
+    for row in balance("scaling")[:: len(measure_balance.SEEDS)]:
+        backbone = measure_balance.SmallBackbone(int(row["width"]), int(row["depth"]))
+        price = measure_balance.price(backbone.to("meta"), int(row["side"]))
+        assert {key: str(value) for key, value in price.items()}.items() <= row.items()
+
+
+def test_what_was_measured_is_what_the_lesson_writes_out():
+    lesson = find_notebook("12_challenge").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    m = measure_balance
+    for part in (m.object_crops, m.Block, m.SmallBackbone, m.train):
+        assert any(inspect.getsource(part).strip() in cell for cell in cells), part.__name__
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_prices_still_runs(tmp_path, monkeypatch, capsys):
+    m = measure_balance
+    short = {"RESULTS": tmp_path, "SEEDS": (0,), "TRAIN": 60, "TEST": 20, "LABELS": (24, 40), "MANY": 40}
+    short |= {"PROBE_SIDES": (48,), "POOL": 50, "STEPS": 1, "SCALES": {"base": [m.BASE]}}
+    for name, value in short.items():
+        monkeypatch.setattr(m, name, value)
+    assert m.main([]) == 0
+    assert len(balance("probes")) == 2 * (len(m.LITES) + 2)
+    assert len(balance("distillation")) == 2 * (1 + len(m.WAYS))
+    assert [row["scaled"] for row in balance("scaling")] == ["base"]
+    with pytest.raises(SystemExit):
+        m.main(["energy"])
+    assert "no part energy: choose from distillation" in capsys.readouterr().err
 
 
 # ---- Lesson 11 -----------------------------------------------------------------------------------
