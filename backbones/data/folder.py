@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -185,10 +186,13 @@ class Folder(SplitData):
         """The files of a folder by name without ending; what systems hide there is skipped."""
         files: dict[str, Path] = {}
         for path in sorted(folder.glob("[!.]*")):
-            if path.is_file() and path.suffix.lower() not in (".db", ".ini"):  # of Windows
-                if path.stem in files:
-                    self.bad.append(f"{path} and {files[path.stem].name} have one name: rename one of them")
-                files[path.stem] = path
+            if not path.is_file():
+                self.bad.append(f"{path} is no file: move what is in it up here, or take it away")
+            elif path.suffix.lower() not in (".db", ".ini"):  # of Windows
+                name = unicodedata.normalize("NFC", path.stem)  # macOS may write é as e and an accent
+                if name in files:
+                    self.bad.append(f"{path} and {files[name].name} have one name: rename one of them")
+                files[name] = path
         if not files:
             self.bad.append(f"{folder} is missing or empty")
         return files
@@ -228,6 +232,11 @@ class Folder(SplitData):
             picture = ImageOps.exif_transpose(picture)
         if picture.mode.startswith("I"):  # 16 bits; Pillow would make white of all above 255
             picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
+        if picture.mode == "F":  # Pillow would make black of all below 1
+            advice = "scale it so that white is 255, and save it with 8 bits"
+            raise DataFolderError(
+                f"{example.picture} holds fractions, and nothing says what is white: {advice}"
+            )
         size = f"{picture.width}x{picture.height}"
         for box in example.boxes or []:
             sides = zip(box[:2], box[2:], picture.size, strict=True)
@@ -275,6 +284,8 @@ def open_picture(path: Path) -> Image.Image:
             image.load()
     except FileNotFoundError as error:
         raise DataFolderError(f"{path} is missing: add it") from error
+    except Image.DecompressionBombError as error:
+        raise DataFolderError(f"{path} is too large to be opened safely: cut it into tiles") from error
     except Exception as error:  # each of Pillow's formats has errors of its own
         reason = f"cut short or no picture ({type(error).__name__})"
         raise DataFolderError(f"{path} is {reason}: copy it here again, or save it as .png") from error

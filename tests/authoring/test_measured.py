@@ -12,6 +12,7 @@ import torch
 
 from authoring import (
     measure_balance,
+    measure_capstone,
     measure_compute,
     measure_data,
     measure_deeplab,
@@ -21,6 +22,7 @@ from authoring import (
 )
 from authoring.measure_deeplab import STARTS
 from authoring.notebooks import find_notebook
+from backbones import backbone, check_backbone, cost
 from backbones.data import Reviews, Scenes
 from backbones.data.reviews import Review
 from backbones.data.vocabulary import PAD, UNKNOWN
@@ -385,3 +387,56 @@ def test_an_unknown_part_of_the_data_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_data.main(["curve"])
     assert "no part curve: choose from curves, diversity, words" in capsys.readouterr().err
+
+
+# ---- Lesson 13 -----------------------------------------------------------------------------------
+
+
+def capstone(name: str) -> list[dict[str, str]]:
+    path = measure_capstone.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_backbone_was_measured_from_every_start_and_every_arm_under_every_head():
+    named = [
+        (name + "".join(f"-{v}" for v in options.values()), s) for name, s, options in measure_capstone.FRONT
+    ]
+    found = [(row["backbone"], row["start"], int(row["seed"])) for row in capstone("front")]
+    assert found == [(*which, seed) for seed in measure_capstone.SEEDS for which in named]
+    found = [(int(row["seed"]), row["task"], row["arm"]) for row in capstone("tasks")]
+    assert found == list(product(measure_capstone.SEEDS, measure_capstone.TASKS, measure_capstone.ARMS))
+    scores = [row["accuracy"] for row in capstone("front")] + [row["score"] for row in capstone("tasks")]
+    assert all(0 <= float(score) <= 1 for score in scores)
+
+
+def test_the_pocketnet_that_was_measured_is_the_one_in_the_lesson():
+    build = measure_capstone.own_backbone()
+    assert check_backbone(build) == []
+    image = torch.zeros(1, 3, measure_capstone.DIGIT_SIZE, measure_capstone.DIGIT_SIZE)
+    for width in (8, 16, 32):
+        costs = cost.measure(build(width=width), image)
+        (recorded,) = {
+            (int(row["parameters"]), int(row["multiply_adds"]))
+            for row in capstone("front")
+            if row["backbone"] == f"pocket-{width}"
+        }
+        assert recorded == (costs.parameters, costs.multiply_adds)
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_capstone_still_runs(tmp_path, monkeypatch, capsys):
+    for name, value in {
+        "RESULTS": tmp_path,
+        "SEEDS": (0,),
+        "EPOCHS": 1,
+        "LABELS": 2,
+        "SCENES": 16,
+        "TEST_SCENES": 8,
+        "FRONT": measure_capstone.FRONT[:1],
+    }.items():
+        monkeypatch.setattr(measure_capstone, name, value)
+    monkeypatch.setattr(backbone, "_builders", dict(backbone._builders))  # "pocket" is the lesson's own
+    assert measure_capstone.main([]) == 0
+    assert [row["backbone"] for row in capstone("front")] == ["pocket-8"]
+    assert len(capstone("tasks")) == len(measure_capstone.TASKS) * len(measure_capstone.ARMS)
+    assert "PocketNet, trained" in capsys.readouterr().out

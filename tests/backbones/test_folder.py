@@ -367,6 +367,11 @@ def cut(path: str, share: float = 0.5):
         (lambda folder: save(GRAY.T, folder / "masks/a3.png"), [r"masks/a3\.png has 40x60 pixels, .* 60x40"]),
         (lambda folder: Image.fromarray(GRAY).save(folder / "masks/a3.png", "JPEG"),
          [r"masks/a3\.png is JPEG, L, no mask"]),
+        (lambda folder: save(noise(4, 4, 0), folder / "images/more/b.png"), [r"images/more is no file: move"]),
+        (lambda folder: (folder / "images/b.png").symlink_to("gone"),
+         [r"images/b\.png is no file"]),
+        (lambda folder: save(np.ones((40, 60), np.float32), folder / "images/b.tif"),
+         [r"images/b\.tif holds fractions, .* white is 255"]),
         (lambda folder: shutil.move(folder / "images", folder / "val/images"), [
             "test/images is missing", "test/masks is missing, and so is annotations.json",
             "train/images is missing", "train/masks is missing", "val/masks is missing",
@@ -452,6 +457,19 @@ def test_masks_of_0_and_255_and_of_colors_are_refused_and_the_advice_helps(tmp_p
     refused(Folder, tmp_path, r"masks/a3\.png is PNG, RGB, no mask: save PIL\.Image\.fromarray\(labels\)")
     Image.fromarray(labels).save(tmp_path / "masks/a3.png")
     ready(Folder, tmp_path)
+
+
+def test_a_picture_too_large_to_be_opened_safely_is_no_damaged_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 60 // 2 - 1)  # Pillow refuses more than twice that
+    sentence = r"(images|masks)/a\d\.\w+ is too large to be opened safely: cut it into tiles"
+    refused(Folder, with_masks(tmp_path), *[sentence] * 10)
+
+
+def test_an_accent_is_one_name_in_either_of_its_spellings(tmp_path):
+    with_masks(tmp_path)
+    (tmp_path / "images/a3.jpg").rename(tmp_path / "images/caf\u00e9.jpg")
+    (tmp_path / "masks/a3.png").rename(tmp_path / "masks/cafe\u0301.png")
+    assert len(ready(Folder, tmp_path).train) == 7
 
 
 def test_ten_bad_files_are_named_and_the_others_counted(tmp_path):
