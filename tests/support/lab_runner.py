@@ -122,6 +122,7 @@ class Lab:
         assert self.solution_points  # has run, so that the exercise has a start
         self._variables.clear()  # the same dictionary all the time: the notebook's functions look into it
         self._variables.update(self._copy(exercise.start))
+        torch.set_default_dtype(torch.float32)  # an earlier answer may have changed it
         with torch.enable_grad():  # puts back what an answer may switch off
             run(exercise.answer.source, self._variables)
             self._variables[answer.replaces] = answer.value
