@@ -1188,6 +1188,14 @@ def starts_at_zero(rows, limits, cost, slack=0.0):
     return min(good, key=lambda row: (known(row, cost), -row["top1"]), default=None)
 
 
+@wrong("choose", "10^9 for what nobody has measured, which is less than some costs")
+def a_thousand_million(rows, limits, cost, slack=0.0):
+    def order(row):
+        return 10**9 if row.get(cost) is None else row[cost], -row["top1"]
+
+    return take(rows, limits, cost, slack, key=order)
+
+
 @wrong("choose", "above one point only whole points of slack")
 def whole_points(rows, limits, cost, slack=0.0):
     return take(rows, limits, cost, slack if slack < 1 else math.floor(slack))
