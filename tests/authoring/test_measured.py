@@ -14,6 +14,7 @@ from authoring import (
     measure_balance,
     measure_capstone,
     measure_compute,
+    measure_data,
     measure_deeplab,
     measure_reviews,
     measure_text,
@@ -24,6 +25,7 @@ from authoring.notebooks import find_notebook
 from backbones import backbone, check_backbone, cost
 from backbones.data import Reviews, Scenes
 from backbones.data.reviews import Review
+from backbones.data.vocabulary import PAD, UNKNOWN
 
 HEADS = {"-".join(map(str, which)) for which in product((16, 8), (0, 1, 2), (True, False))}
 
@@ -292,6 +294,99 @@ def test_the_command_that_measured_the_prices_still_runs(tmp_path, monkeypatch, 
     with pytest.raises(SystemExit):
         m.main(["energy"])
     assert "no part energy: choose from distillation" in capsys.readouterr().err
+
+
+# ---- Lesson 11 -----------------------------------------------------------------------------------
+
+
+def found(name: str) -> list[dict[str, str]]:
+    path = measure_data.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def seen(name: str, *columns: str) -> Counter:
+    """How many rows there are with these values, seeds apart; no seed comes twice."""
+    runs = [(*(row[column] for column in columns), row["seed"]) for row in found(name)]
+    assert len(set(runs)) == len(runs)
+    return Counter(run[:-1] for run in runs)
+
+
+def test_every_way_was_measured_with_every_share_of_the_data():
+    ways, seeds = tuple(measure_data.WAYS), len(measure_data.SEEDS)
+    expected = {("digit", way, str(n)): seeds for way in ways for n in measure_data.DIGITS}
+    expected |= {("segmentation", way, str(n)): seeds for way in ways for n in measure_data.SCENES}
+    expected |= {("presence", "frozen", str(n)): seeds for n in measure_data.SCENES}
+    assert seen("curves", "head", "way", "examples") == expected
+    assert all(0 <= float(row["score"]) <= 1 for row in found("curves"))
+
+
+def test_every_number_of_scenes_was_measured_on_every_number_of_backgrounds():
+    both = product(("1", "10", "own"), map(str, measure_data.COUNTS))
+    assert seen("diversity", "backgrounds", "scenes") == dict.fromkeys(both, len(measure_data.SEEDS))
+
+
+def test_every_number_of_sentences_was_measured_with_and_without_word_dropout():
+    both = product(map(str, measure_data.REVIEWS), map(str, measure_data.DROPPED))
+    assert seen("words", "sentences", "hidden") == dict.fromkeys(both, len(measure_data.SEEDS))
+    assert all(0.4 < float(row["accuracy"]) < 0.94 for row in found("words"))  # chance, and people
+
+
+def test_an_epoch_of_equal_steps_is_as_long_with_few_examples_as_with_many():
+    for count in (3, 50):
+        items = [(torch.tensor([float(number)]), number) for number in range(count)]
+        batches = list(measure_data.Examples(items, [], seed=0, batch_size=5).train_dataloader())
+        assert [len(inputs) for inputs, _ in batches] == [5] * measure_data.STEPS
+        times = Counter(torch.cat([answers for _, answers in batches]).tolist())
+        assert set(times) == set(range(count))
+        assert max(times.values()) - min(times.values()) <= 1
+
+
+def test_hidden_words_are_hidden_in_training_only():
+    data = measure_data.HiddenWords(batch_size=64)
+    data.setup()
+    data.share = 0.3
+    torch.manual_seed(0)
+    (tokens, lengths), _ = data.collate(data.train[:64])
+    (hidden, same_lengths), _ = data.collate_to_train(data.train[:64])
+    changed = tokens != hidden
+    assert torch.equal(lengths, same_lengths)
+    assert (hidden[changed] == UNKNOWN).all()
+    assert 0.25 < changed[tokens != PAD].float().mean() < 0.35
+    assert not changed[tokens == PAD].any()
+    (read, _), _ = next(iter(data.test_dataloader()))
+    assert torch.equal(read, data.collate(data.test[:64])[0][0])
+
+
+@pytest.mark.slow
+def test_remembered_features_are_those_of_the_backbone():
+    backbone = measure_data.lite0()
+    images = torch.rand(3, 3, 64, 64)
+    remembered = measure_data.Remembered(backbone, images)
+    with torch.no_grad():
+        features = backbone(images[[2, 0]])
+    again = remembered(torch.tensor([2, 0]))
+    assert again.size == features.size
+    assert all(torch.allclose(again[stride], features[stride], atol=1e-4) for stride in (8, 16, 32))
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_data_still_runs(tmp_path, monkeypatch, capsys):
+    small = {"SEEDS": [0], "SCENES": (2, 4), "DIGITS": (10, 20), "REVIEWS": (8,), "COUNTS": (2, 4)}
+    for name, value in {"RESULTS": tmp_path, "BACKGROUNDS": (1,), **small}.items():
+        monkeypatch.setattr(measure_data, name, value)
+    for kind in (measure_data.EqualSteps, measure_data.HiddenWords):
+        monkeypatch.setattr(kind, "steps", 2)
+    assert measure_data.main([]) == 0
+    assert len(found("curves")) == 3 * 2 + 4 * 2
+    assert [row["backgrounds"] for row in found("diversity")] == ["1", "1"]
+    assert len(found("words")) == 2
+    assert "curves digits digit from scratch 20 0" in capsys.readouterr().out
+
+
+def test_an_unknown_part_of_the_data_is_refused_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        measure_data.main(["curve"])
+    assert "no part curve: choose from curves, diversity, words" in capsys.readouterr().err
 
 
 # ---- Lesson 13 -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+from collections import Counter
 from itertools import pairwise
 from math import cos, pi, sin
 
@@ -259,6 +260,45 @@ def test_held_back_scenes_show_other_parts_of_the_photos():
     assert data.val.photos is data.test.photos
 
 
+def test_scenes_stand_in_turn_on_as_many_backgrounds_as_were_asked_for():
+    data, own = ready(backgrounds=2), ready()
+    for index, scene in enumerate(data.train):
+        assert torch.equal(scene.mask, own.train[index].mask)  # the objects are those of the other scenes
+        for other in (data.train[other] for other in range(index % 2, 40, 2)):
+            both = background(scene) & background(other)
+            assert both.sum() > 300
+            assert torch.equal(scene.image[:, both], other.image[:, both])
+        stranger = data.train[index - 1]
+        both = background(scene) & background(stranger)
+        assert (scene.image[:, both] != stranger.image[:, both]).float().mean() > 0.9
+    assert all(
+        same(a, b)
+        for part in ("val", "test")
+        for a, b in zip(getattr(data, part), getattr(own, part), strict=True)
+    )
+    assert same(ready(backgrounds=2, count=7).train[5], data.train[5])
+
+
+def background(scene: Scene) -> Tensor:
+    """Where nothing but background is seen: no object mixes its edge into these pixels."""
+    edge = nn.functional.max_pool2d((scene.mask > 0).float()[None], 5, stride=1, padding=2)[0]
+    return edge == 0
+
+
+def test_objects_have_every_color_but_that_of_a_background_they_share():
+    data = ready(backgrounds=1, count=300)
+    behind = hue(data.train[0].image[:, background(data.train[0])])
+    hues = Counter(hue(scene.image[:, scene.instances == 1]) for scene in data.train if len(scene.labels))
+    assert hues[behind] < 8  # a part of a crop may be brighter than all of it
+    assert all(20 < count < 80 for color, count in hues.items() if color != behind)
+    assert len(hues) >= 7
+
+
+def hue(pixels: Tensor) -> tuple[bool, ...]:
+    """Which of red, green and blue are strong in the mean of pixels (3, N)."""
+    return tuple((pixels.mean(1) > 0.5).tolist())
+
+
 def test_photos_are_read_once(monkeypatch):
     first = ready().train[0]
     monkeypatch.setattr(scenes, "Photos", lambda: pytest.fail("the photos were read again"))
@@ -353,6 +393,7 @@ def test_a_detector_of_torchvision_takes_the_batches(many):
         ({"val_count": 0}, "val_count=0 is too small"),
         ({"test_count": -1}, "test_count=-1 is too small"),
         ({"batch_size": 0}, "batch_size=0 is too small"),
+        ({"backgrounds": 0}, "backgrounds=0 is too small"),
         ({"seed": -1}, "seed=-1 is not possible: it must be at least 0"),
         ({"mean": 0.5}, "mean was given without std"),
     ],

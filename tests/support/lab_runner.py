@@ -122,10 +122,14 @@ class Lab:
         assert self.solution_points  # has run, so that the exercise has a start
         self._variables.clear()  # the same dictionary all the time: the notebook's functions look into it
         self._variables.update(self._copy(exercise.start))
-        with torch.enable_grad():  # puts back what an answer may switch off
-            run(exercise.answer.source, self._variables)
-            self._variables[answer.replaces] = answer.value
-            return sum(self._test(change_test(cell.source), cell) for cell in exercise.tests)
+        default_type = torch.get_default_dtype()
+        try:
+            with torch.enable_grad():  # puts back what an answer may switch off
+                run(exercise.answer.source, self._variables)
+                self._variables[answer.replaces] = answer.value
+                return sum(self._test(change_test(cell.source), cell) for cell in exercise.tests)
+        finally:
+            torch.set_default_dtype(default_type)
 
     def _test(self, source: str, cell: NotebookNode) -> float:
         try:

@@ -1,6 +1,7 @@
 """Answers to lab 10 that learners could write: wrong ones must lose points, right ones keep all of them."""
 
 import copy
+import itertools
 import statistics
 import time
 from math import prod
@@ -154,6 +155,28 @@ def runs_the_layer(layer, shape):
     if prod(map(int, shape)) > 10**9:
         raise MemoryError
     results = layer(torch.zeros(tuple(map(int, shape)), dtype=layer.weight.dtype)).numel()
+    return costs_of(layer, shape, results=results)
+
+
+@wrong("conv_cost", "the layer itself is moved to the device meta")
+def moves_to_meta(layer, shape):
+    costs = costs_of(layer, shape)
+    layer.to(device="meta")
+    return costs
+
+
+@wrong("conv_cost", "the layer is put into evaluation mode")
+def evaluates(layer, shape):
+    return costs_of(layer.eval(), shape)
+
+
+@wrong("conv_cost", "sizes by /, with the sixteen digits of a float")
+def sizes_as_floats(layer, shape):
+    results = int(shape[0]) * layer.out_channels
+    for side, kernel, stride, padding, dilation in zip(
+        shape[2:], layer.kernel_size, layer.stride, layer.padding, layer.dilation, strict=True
+    ):
+        results *= int((int(side) + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1)
     return costs_of(layer, shape, results=results)
 
 
@@ -392,6 +415,52 @@ def warms_up_in_training(network, images, warmup=3, repeats=10, clock=time.perf_
     return statistics.median(all_times(network, images, repeats, clock))
 
 
+@wrong("latency", "train(mode) of each part, which reaches down into what another part shares")
+def modes_reach_down(network, images, warmup=3, repeats=10, clock=time.perf_counter):
+    modes = [(part, part.training) for part in network.modules()]
+    try:
+        times = all_times(network, images, warmup + repeats, clock)
+    finally:
+        for part, mode in modes:
+            part.train(mode)
+    return statistics.median(times[warmup:])
+
+
+@wrong("latency", "the gradients of the network are cleared")
+def clears_gradients(network, images, warmup=3, repeats=10, clock=time.perf_counter):
+    network.zero_grad()
+    return statistics.median(all_times(network, images, warmup + repeats, clock)[warmup:])
+
+
+@wrong("latency", "rounded to microseconds")
+def whole_microseconds(network, images, warmup=3, repeats=10, clock=time.perf_counter):
+    return round(statistics.median(all_times(network, images, warmup + repeats, clock)[warmup:]), 6)
+
+
+@wrong("latency", "a shallow copy is warmed up")
+def warms_up_a_copy(network, images, warmup=3, repeats=10, clock=time.perf_counter):
+    all_times(copy.copy(network), images, warmup, clock)
+    return statistics.median(all_times(network, images, repeats, clock))
+
+
+@right("latency", "n + 1 readings: the end of a call is the beginning of the next")
+def shared_readings(network, images, warmup=3, repeats=10, clock=time.perf_counter):
+    modes, readings = [(part, part.training) for part in network.modules()], []
+    network.eval()
+    try:
+        with torch.no_grad():
+            for _ in range(warmup):
+                network(images)
+            readings.append(clock())
+            for _ in range(repeats):
+                network(images)
+                readings.append(clock())
+    finally:
+        for part, mode in modes:
+            part.training = mode
+    return statistics.median(end - start for start, end in itertools.pairwise(readings))
+
+
 @right("latency", "warm-up apart from the rest, numpy's median")
 def by_numpy(network, images, warmup=3, repeats=10, clock=time.perf_counter):
     if warmup:
@@ -565,6 +634,19 @@ def by_intensity(multiply_adds, num_bytes, peak, bandwidth):
     return rates, torch.where(bound, moving, computing), bound
 
 
+@wrong("roofline", "torch's default type is float64 afterwards")
+def sets_default_type(multiply_adds, num_bytes, peak, bandwidth):
+    torch.set_default_dtype(torch.float64)
+    return roof(multiply_adds, num_bytes, peak, bandwidth)
+
+
+@right("roofline", "memory-bound where the rate stays below the peak, up to rounding")
+def by_rate(multiply_adds, num_bytes, peak, bandwidth):
+    slope = multiply_adds.double() / num_bytes * bandwidth
+    seconds = torch.maximum(multiply_adds.double() / peak, num_bytes.double() / bandwidth)
+    return slope.clamp(max=peak), seconds, slope < peak
+
+
 @right("roofline", "a loop over stages")
 def by_loop(multiply_adds, num_bytes, peak, bandwidth):
     rows = []
@@ -724,6 +806,12 @@ def quantize_by_numpy(x, scale, zero_point, dtype):
 def quantize_in_float64(x, scale, zero_point, dtype):
     exact = (x.detach().double() / aligned(scale, x).double()).round() + aligned(zero_point, x)
     return exact.clamp(*limits(dtype)).to(dtype)
+
+
+@right("quantize", "times the reciprocal of the scale")
+def times_reciprocal(x, scale, zero_point, dtype):
+    steps = x.detach() * aligned(1 / scale, x)
+    return (steps.round() + aligned(zero_point, x)).clamp(*limits(dtype)).to(dtype)
 
 
 @wrong("dequantize", "the zero point is forgotten")
@@ -945,6 +1033,16 @@ def pieces(images, answers, size):
     return list(zip(images.split(int(size)), answers.split(int(size)), strict=True))
 
 
+def added_up(network, loss_function, images, answers, micro_batch):
+    """The gradients of all pieces, rightly weighted, on top of what is there; the mean loss."""
+    mean = 0.0
+    for x, y in pieces(images, answers, micro_batch):
+        loss = loss_function(network(x), y) * len(x) / len(images)
+        loss.backward()
+        mean += loss.item()
+    return mean
+
+
 @wrong("accumulate", "the losses of the pieces are not divided by anything")
 def not_divided(network, loss_function, images, answers, micro_batch):
     network.zero_grad()
@@ -1113,6 +1211,24 @@ def averages_at_the_end(network, loss_function, images, answers, micro_batch):
         if parameter.grad is not None:
             parameter.grad /= len(parts)
     return total / len(images)
+
+
+@wrong("accumulate", "old gradients times 0: nan stays nan")
+def times_zero(network, loss_function, images, answers, micro_batch):
+    for parameter in network.parameters():
+        if parameter.grad is not None:
+            parameter.grad.mul_(0)
+    return added_up(network, loss_function, images, answers, micro_batch)
+
+
+@wrong("accumulate", "old gradients are taken off at the end: large ones leave no digits of the new ones")
+def takes_old_off(network, loss_function, images, answers, micro_batch):
+    old = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
+    mean = added_up(network, loss_function, images, answers, micro_batch)
+    for parameter, grad in zip(network.parameters(), old, strict=True):
+        if grad is not None:
+            parameter.grad -= grad
+    return mean
 
 
 @right("accumulate", "split, and each piece's share")
@@ -1465,6 +1581,13 @@ def no_parameters(conv, norm, following, keep):
     weight = conv.weight[keep]
     del layers[0].weight
     layers[0].weight = weight
+    return layers
+
+
+@wrong("prune", "momentum None, the mean of all batches, becomes 0.1")
+def momentum_or_usual(conv, norm, following, keep):
+    layers = cut_all(conv, norm, following, keep)
+    layers[1].momentum = norm.momentum or 0.1
     return layers
 
 

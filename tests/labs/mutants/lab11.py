@@ -107,6 +107,19 @@ def reverses_channels(image, mask, boxes):
     return image.flip(0, 2), mask.flip(1), flipped_boxes(boxes, image.shape[2])
 
 
+@wrong("flip", "float64 boxes are rounded to float32 on the way")
+def boxes_by_float32(image, mask, boxes):
+    new = flipped_boxes(boxes.to(torch.float32), image.shape[2])
+    return image.flip(2), mask.flip(1), new.to(boxes.dtype)
+
+
+@wrong("flip", "the mask times a matrix in float32: large labels change")
+def mask_by_matrix(image, mask, boxes):
+    width = image.shape[2]
+    turned = mask.float() @ torch.eye(width).fliplr()
+    return image.flip(2), turned.to(mask.dtype), flipped_boxes(boxes, width)
+
+
 @right("flip", "an index, and a difference of boxes")
 def by_index(image, mask, boxes):
     width = image.size(-1)
@@ -288,6 +301,13 @@ def crops_in_place(image, mask, boxes, labels, window):
     return *cropped(image, mask, window), boxes[kept], labels[kept]
 
 
+@wrong("crop", "boxes of a tiny area are dropped")
+def drops_tiny(image, mask, boxes, labels, window):
+    new = inside_of(boxes, window)
+    kept = with_area(new) & ((new[:, 2:] - new[:, :2]).prod(dim=1) > 1e-9)
+    return *cropped(image, mask, window), new[kept], labels[kept]
+
+
 @right("crop", "a loop over boxes")
 def by_loop_over_boxes(image, mask, boxes, labels, window):
     left, top, right_, bottom = window
@@ -460,6 +480,21 @@ def as_tensors(counts, errors):
     return torch.tensor(level).exp(), torch.tensor(-slope)
 
 
+@wrong("fit_power_law", "errors below a millionth are lifted to it")
+def lifts_small_errors(counts, errors):
+    check_points(counts, errors)
+    slope, level = line(counts.double().log(), errors.double().clamp(min=1e-6).log())
+    return math.exp(level), -slope
+
+
+@wrong("fit_power_law", "the default type is float64 from here on")
+def changes_default_type(counts, errors):
+    check_points(counts, errors)
+    torch.set_default_dtype(torch.float64)
+    slope, level = line(counts.double().log(), errors.double().log())
+    return math.exp(level), -slope
+
+
 @right("fit_power_law", "numpy's polyfit")
 def by_polyfit(counts, errors):
     if len(np.unique(counts.numpy())) < 2 or (errors.numpy() <= 0).any():
@@ -499,7 +534,8 @@ def by_statistics(counts, errors):
 
 
 def counts_of(labels, num_classes):
-    return torch.bincount(labels[labels != -100].long(), minlength=int(num_classes))
+    labels = labels.long()
+    return torch.bincount(labels[labels != -100], minlength=int(num_classes))
 
 
 @wrong("class_weights", "the share of each class, not its inverse")
@@ -558,7 +594,8 @@ def unlabeled_is_zero(labels, num_classes):
 
 @wrong("class_weights", "no minlength: the last classes may be missing")
 def too_short(labels, num_classes):
-    counts = torch.bincount(labels[labels != -100].long())
+    labels = labels.long()
+    counts = torch.bincount(labels[labels != -100])
     present = (counts > 0).sum().clamp(min=1)
     return torch.where(counts > 0, counts.sum() / (present * counts.clamp(min=1)), 0).float()
 
@@ -589,6 +626,13 @@ def one_dimension(labels, num_classes):
             counts[int(label)] += 1
     present = (counts > 0).sum().clamp(min=1)
     return torch.where(counts > 0, counts.sum() / (present * counts.clamp(min=1)), 0)
+
+
+@wrong("class_weights", "compared in uint8, where -100 is 156")
+def drops_class_156(labels, num_classes):
+    counts = torch.bincount(labels[labels != -100].long(), minlength=int(num_classes))
+    present = (counts > 0).sum().clamp(min=1)
+    return torch.where(counts > 0, counts.sum() / (present * counts.clamp(min=1)), 0).float()
 
 
 @right("class_weights", "one_hot, nan replaced")
@@ -886,6 +930,33 @@ def mean_share(images, labels, boxes, order, num_classes):
     return mixed, (1 - share) * answers + share * answers[order]
 
 
+@wrong("cutmix", "outside on both axes: the product of two negative sides passes for an area")
+def minus_times_minus(images, labels, boxes, order, num_classes):
+    height, width = images.shape[2:]
+
+    def area(box, inside):
+        sides = min(box[2], width) - max(box[0], 0), min(box[3], height) - max(box[1], 0)
+        return max(sides[0] * sides[1], 0)
+
+    return pasted(images, labels, boxes, order, num_classes, area)
+
+
+@wrong("cutmix", "the area is the number of pixels that changed")
+def pixels_that_changed(images, labels, boxes, order, num_classes):
+    mixed, answers = (
+        pasted(images, labels, boxes, order, num_classes)[0],
+        one_hot(labels, num_classes, images),
+    )
+    share = (mixed != images).any(dim=1).to(images.dtype).mean((1, 2))[:, None]
+    return mixed, (1 - share) * answers + share * answers[order]
+
+
+@wrong("cutmix", "shares in float32 for images in float64")
+def shares_in_float32(images, labels, boxes, order, num_classes):
+    mixed, soft = pasted(images, labels, boxes, order, num_classes)
+    return mixed, soft.float().to(images.dtype)
+
+
 @right("cutmix", "a mask of all pixels")
 def by_mask(images, labels, boxes, order, num_classes):
     height, width = images.shape[-2:]
@@ -1035,6 +1106,25 @@ def by_global_random(labels, per_class, seed):
     order = list(range(len(labels)))
     random.shuffle(order)
     return first_of_each(labels, torch.tensor(order), per_class)
+
+
+@right("nested_subset", "the seed as it is given, for torch's generator")
+def plain_torch_seed(labels, per_class, seed):
+    generator = torch.Generator()
+    generator.manual_seed(seed)
+    return first_of_each(labels, torch.randperm(len(labels), generator=generator), per_class)
+
+
+@right("nested_subset", "the seed as it is given, for Python's generator")
+def plain_python_seed(labels, per_class, seed):
+    order = random.Random(seed).sample(range(len(labels)), len(labels))
+    return first_of_each(labels, torch.tensor(order), per_class)
+
+
+@right("nested_subset", "numpy's old generator, seeds below 2^32")
+def old_numpy_seed(labels, per_class, seed):
+    order = torch.from_numpy(np.random.RandomState(seed).permutation(len(labels)))
+    return first_of_each(labels, order, per_class)
 
 
 @right("nested_subset", "a permutation for each class, from one generator")
@@ -1214,6 +1304,46 @@ def uneven(labels, num_classes, share, seed):
 @wrong("spoil_labels", "int64 comes out")
 def noise_in_int64(labels, num_classes, share, seed):
     return modulo(labels.long(), num_classes, share, seed)
+
+
+@wrong("spoil_labels", "the sum in the labels' own type: in int8 99 + 99 is -58")
+def sum_wraps(labels, num_classes, share, seed):
+    generator = generator_of(seed)
+    rows = rows_to_spoil(labels, share, generator)
+    steps = torch.randint(1, num_classes, (len(rows),), generator=generator)
+    return spoil(labels, rows, (labels[rows] + steps.to(labels.dtype)) % num_classes)
+
+
+@wrong("spoil_labels", "steps 1, 2, 3, ... in turn")
+def steps_in_turn(labels, num_classes, share, seed):
+    rows = rows_to_spoil(labels, share, generator_of(seed))
+    steps = 1 + torch.arange(len(rows)) % (num_classes - 1)
+    return spoil(labels, rows, (labels[rows].long() + steps) % num_classes)
+
+
+@wrong("spoil_labels", "where few are spoiled, one step from the seed for all")
+def one_step_for_few(labels, num_classes, share, seed):
+    if round(share * len(labels)) > 4:
+        return modulo(labels, num_classes, share, seed)
+    rows = rows_to_spoil(labels, share, generator_of(seed))
+    return spoil(labels, rows, (labels[rows].long() + 1 + seed % (num_classes - 1)) % num_classes)
+
+
+@right("spoil_labels", "the seed as it is given, for Python's generator")
+def noise_plain_seed(labels, num_classes, share, seed):
+    rng, spoiled = random.Random(seed), labels.tolist()
+    for row in rng.sample(range(len(spoiled)), round(share * len(spoiled))):
+        spoiled[row] = (spoiled[row] + rng.randrange(1, num_classes)) % num_classes
+    return torch.tensor(spoiled, dtype=labels.dtype)
+
+
+@right("spoil_labels", "the seed as it is given, for torch's generator")
+def noise_torch_seed(labels, num_classes, share, seed):
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(labels.numel(), generator=generator)[: round(share * labels.numel())]
+    spoiled = labels.long().clone()
+    spoiled[rows] += torch.randint(1, num_classes, rows.shape, generator=generator)
+    return (spoiled % num_classes).to(labels.dtype)
 
 
 @right("spoil_labels", "steps modulo K")

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from lab_runner import Answers
 from torch import nn
+from torchvision.models._utils import _make_divisible
 
 answers = Answers()
 wrong, right = answers.wrong, answers.right
@@ -179,6 +180,15 @@ def weighted_sums(figures, more_is_better):
 def right_front(figures, more_is_better):
     better = better_of(figures, more_is_better).any(2)
     return ~(better & ~better.T).any(0)
+
+
+@right("pareto_front", "columns times 1 or -1, whole numbers as int64; both comparisons by the hint")
+def by_signs(figures, more_is_better):
+    expect(figures, more_is_better)
+    signs = torch.tensor([1 if up else -1 for up in more_is_better])
+    signed = (figures if figures.is_floating_point() else figures.long()) * signs
+    as_good = (signed[:, None] >= signed[None]).all(2)
+    return ~(as_good & (signed[:, None] > signed[None]).any(2)).any(0)
 
 
 @right("pareto_front", "two loops over Python's lists")
@@ -411,6 +421,44 @@ def from_one_on(student, teacher, temperature):
     if temperature < 1:
         raise ValueError(f"temperature {temperature}")
     return divergence(student, teacher, temperature, temperature, temperature**2)
+
+
+@wrong("teacher_loss", "the teacher that was given does not require gradients any more")
+def freezes_the_teacher(student, teacher, temperature):
+    above_zero(temperature)
+    if teacher.is_leaf:
+        teacher.requires_grad = False
+    return divergence(student, teacher, temperature, temperature, temperature**2)
+
+
+@wrong("teacher_loss", "gradients are recorded afterwards, whatever the caller wanted")
+def switches_on(student, teacher, temperature):
+    above_zero(temperature)
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    p = F.softmax(teacher / temperature, dim=1)
+    torch.set_grad_enabled(True)
+    log_q = F.log_softmax(student / temperature, dim=1)
+    loss = temperature**2 * F.kl_div(log_q, p, reduction="batchmean")
+    return loss if before else loss.detach()
+
+
+@wrong("teacher_loss", "softmax by hand, less the largest logit of the whole batch")
+def one_maximum_for_all(student, teacher, temperature):
+    above_zero(temperature)
+    shifted = ((x - x.detach().max()) / temperature for x in (teacher.detach(), student))
+    log_p, log_q = (x - x.exp().sum(1, keepdim=True).log() for x in shifted)
+    return temperature**2 * (log_p.exp() * (log_p - log_q)).sum() / len(student)
+
+
+@right("teacher_loss", "image by image, less logsumexp, in the type of the logits")
+def less_logsumexp(student, teacher, temperature):
+    above_zero(temperature)
+    losses = []
+    for one, other in zip(student / temperature, teacher.detach() / temperature, strict=True):
+        log_p, log_q = other - other.logsumexp(0), one - one.logsumexp(0)
+        losses.append((log_p.exp() * (log_p - log_q)).sum())
+    return temperature**2 * torch.stack(losses).mean()
 
 
 @right("teacher_loss", "by hand from two logarithms")
@@ -727,6 +775,19 @@ def powers_of_two(channels, divisor=8):
     return 2 ** max(3, round(math.log2(channels)))
 
 
+@wrong("round_channels", "numbers of numpy through float16, which has three digits")
+def through_float16(channels, divisor=8):
+    if isinstance(channels, np.generic):
+        channels = float(np.float16(channels))
+    nearest = nearest_multiple(channels, divisor)
+    return nearest if nearest >= 0.9 * channels else nearest + divisor
+
+
+@right("round_channels", "torchvision's function")
+def by_torchvision(channels, divisor=8):
+    return _make_divisible(channels, divisor)
+
+
 @right("round_channels", "the nearest of three multiples")
 def of_three(channels, divisor=8):
     below = int(channels // divisor) * int(divisor)
@@ -899,6 +960,21 @@ def right_scale(plan, width, depth, rounded):
         for s in plan.stages
     )
     return with_stages(plan, stages)
+
+
+REMEMBERED = {}
+
+
+@wrong("scale_plan", "remembered by plan, width and depth: another rule gets the result of the first one")
+def remembers(plan, width, depth, rounded):
+    if (plan, width, depth) not in REMEMBERED:
+        REMEMBERED[plan, width, depth] = right_scale(plan, width, depth, rounded)
+    return REMEMBERED[plan, width, depth]
+
+
+@wrong("scale_plan", "a thousand classes at most")
+def thousand_classes(plan, width, depth, rounded):
+    return right_scale(plan, width, depth, rounded)._replace(classes=min(plan.classes, 1000))
 
 
 @right("scale_plan", "types taken from the plan, keyword by keyword")
@@ -1112,6 +1188,19 @@ def starts_at_zero(rows, limits, cost, slack=0.0):
     return min(good, key=lambda row: (known(row, cost), -row["top1"]), default=None)
 
 
+@wrong("choose", "10^9 for what nobody has measured, which is less than some costs")
+def a_thousand_million(rows, limits, cost, slack=0.0):
+    def order(row):
+        return 10**9 if row.get(cost) is None else row[cost], -row["top1"]
+
+    return take(rows, limits, cost, slack, key=order)
+
+
+@wrong("choose", "above one point only whole points of slack")
+def whole_points(rows, limits, cost, slack=0.0):
+    return take(rows, limits, cost, slack if slack < 1 else math.floor(slack))
+
+
 @right("choose", "loops with continue")
 def with_loops(rows, limits, cost, slack=0.0):
     affordable = []
@@ -1240,6 +1329,13 @@ def megabytes(trained, frozen, per_image, batch_size, moments=2, bytes_per_numbe
     return (bytes_per_number * numbers_kept(trained, frozen, moments) + batch_size * per_image) // 10**6
 
 
+@wrong("training_bytes", "computed with floats, which have sixteen digits")
+def sixteen_digits(trained, frozen, per_image, batch_size, moments=2, bytes_per_number=4):
+    return int(
+        bytes_per_number * float(numbers_kept(trained, frozen, moments)) + float(per_image) * batch_size
+    )
+
+
 @right("training_bytes", "four terms")
 def four_terms(trained, frozen, per_image, batch_size, moments=2, bytes_per_number=4):
     weights = (trained + frozen) * bytes_per_number
@@ -1252,6 +1348,12 @@ def four_terms(trained, frozen, per_image, batch_size, moments=2, bytes_per_numb
 def per_parameter(trained, frozen, per_image, batch_size, moments=2, bytes_per_number=4):
     learns = bytes_per_number + bytes_per_number + moments * bytes_per_number
     return sum([trained * learns, frozen * bytes_per_number, batch_size * per_image])
+
+
+@right("training_bytes", "a sum of torch, in int64")
+def torch_sum(trained, frozen, per_image, batch_size, moments=2, bytes_per_number=4):
+    kept = bytes_per_number * numbers_kept(trained, frozen, moments)
+    return torch.tensor([kept, per_image * batch_size]).sum().item()
 
 
 @right("training_bytes", "a product of vectors, in whole numbers of numpy")
@@ -1339,6 +1441,18 @@ def fixed_per_image(budget, trained, frozen, per_image, moments=2, bytes_per_num
 @wrong("largest_batch", "int cuts towards 0, so that -0.5 is 0, but -1.5 is -1")
 def int_towards_zero(budget, trained, frozen, per_image, moments=2, bytes_per_number=4):
     return int((budget - fixed_bytes(trained, frozen, moments, bytes_per_number)) / per_image)
+
+
+@wrong("largest_batch", "looked for among the first million")
+def first_million(budget, trained, frozen, per_image, moments=2, bytes_per_number=4):
+    left = budget - fixed_bytes(trained, frozen, moments, bytes_per_number)
+    return min(10**6, max(0, left // per_image))
+
+
+@wrong("largest_batch", "the absolute value where the budget is missed by far")
+def far_over(budget, trained, frozen, per_image, moments=2, bytes_per_number=4):
+    left = budget - fixed_bytes(trained, frozen, moments, bytes_per_number)
+    return -left // per_image if left < -1000 * per_image else max(0, left // per_image)
 
 
 @right("largest_batch", "an early return, then a division of floats")

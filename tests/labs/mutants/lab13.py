@@ -171,6 +171,23 @@ def fixed_size(width):
     return Function(lambda self, x: F.adaptive_avg_pool2d(self.stem(x), 16), stem=conv_norm(3, width, 2))
 
 
+@wrong("make_stem", "64 channels at most")
+def sixty_four_at_most(width):
+    width = 64 if width > 64 else width
+    return nn.Sequential(conv_norm(3, width, 2), conv_norm(width, width, 2))
+
+
+@wrong("make_stem", "the last row and column are cut off")
+def cuts_the_edge(width):
+    parts = nn.Sequential(conv_norm(3, width, 2), conv_norm(width, width, 2))
+    return Function(lambda self, x: self.parts(x[:, :, : x.shape[2] - 1, : x.shape[3] - 1]), parts=parts)
+
+
+@wrong("make_stem", "a whole position late, the first one sees nothing")
+def a_position_late(width):
+    return Function(lambda self, x: F.pad(self.patch(x), (1, -1, 1, -1)), patch=nn.Conv2d(3, width, 4, 4))
+
+
 @right("make_stem", "ConvNeXt: a 4x4 patch, layer norm over channels")
 def convnext_stem(width):
     return nn.Sequential(nn.Conv2d(3, width, 4, stride=4), LayerNorm2d(width))
@@ -353,6 +370,15 @@ def mixes_images(inputs, outputs, stride=1, dilation=1):
         lambda self, x: self.body(x + 0.1 * x.mean(0, keepdim=True)),
         body=layers(inputs, outputs, stride, dilation),
     )
+
+
+@wrong("Stage", "all padding to the left and above: a position does not see the last row of its own")
+def pads_before(inputs, outputs, stride=1, dilation=1):
+    def run(self, x):
+        return self.norm(self.mix(F.pad(x, (2 * dilation, 0, 2 * dilation, 0)))).relu()
+
+    mix = nn.Conv2d(inputs, outputs, 3, stride, dilation=dilation, bias=False)
+    return Function(run, mix=mix, norm=nn.BatchNorm2d(outputs))
 
 
 @right("Stage", "ConvNeXt: depthwise 7x7, layer norm, inverted bottleneck, layer scale")
@@ -709,6 +735,14 @@ class Enlarged(Base):
         return {s: m for s, m in maps.items() if s <= self.output_stride} | {self.output_stride: deepest * 2}
 
 
+@wrong("MyBackbone", "the deepest map a position late")
+class DeepestLate(Base):
+    def maps(self, images):
+        maps = super().maps(images)
+        late = F.pad(maps[self.output_stride], (1, -1, 1, -1))
+        return maps | {self.output_stride: late}
+
+
 @right("MyBackbone", "a subclass of another style: residual stages, strides from 4 on")
 class Residuals(Backbone):
     def __init__(self, weights=None, output_stride=32):
@@ -789,7 +823,7 @@ class Hooked(Backbone):
         self.body, self.name, self.parts, self.channels = body, name, dict(parts), ByStride(channels)
 
     def expect(self, body, parts):
-        names = [name for name, _ in body.named_modules()]
+        names = [name for name, _ in body.named_modules(remove_duplicate=False)]
         for part in parts.values():
             if part not in names:
                 raise BackboneError(f"no part called {part}; there are {', '.join(names)}")
@@ -994,11 +1028,28 @@ class PlainMaps(Hooked):
         return dict(super().forward(images))
 
 
+@wrong("Wrapped", "named_modules gives one name of each part: a second name is refused")
+class OneNameEach(Hooked):
+    def expect(self, body, parts):
+        known = {name for name, _ in body.named_modules()}
+        for part in parts.values():
+            if part not in known:
+                raise BackboneError(f"{part} is no part")
+
+
+@wrong("Wrapped", "strides by part: of two strides with one part the last remains")
+class StrideOfPart(Hooked):
+    def __init__(self, body, name, parts, channels):
+        super().__init__(body, name, parts, channels)
+        stride_of = {part: stride for stride, part in parts.items()}
+        self.parts = {stride: part for part, stride in stride_of.items()}
+
+
 @right("Wrapped", "a lambda for each part, try and finally")
 class ByLambda(Backbone):
     def __init__(self, body, name, parts, channels):
         super().__init__()
-        known = dict(body.named_modules())
+        known = dict(body.named_modules(remove_duplicate=False))
         unknown = sorted(set(parts.values()) - set(known))
         if unknown:
             raise BackboneError(f"unknown: {unknown}")
@@ -1011,7 +1062,7 @@ class ByLambda(Backbone):
         found, hooks = {}, []
         try:
             for stride, part in self.where:
-                module = dict(self.body.named_modules())[part]
+                module = dict(self.body.named_modules(remove_duplicate=False))[part]
                 hooks.append(
                     module.register_forward_hook(lambda m, i, out, at=stride: found.update({at: out.clone()}))
                 )
@@ -1072,11 +1123,10 @@ class ByReplacing(Hooked):
 class ByGlobalHook(Hooked):
     def forward(self, images):
         maps = {}
-        strides = {id(self.find(part)): stride for stride, part in self.parts.items()}
+        wanted = {stride: self.find(part) for stride, part in self.parts.items()}
 
         def hear(module, inputs, result):
-            if id(module) in strides:
-                maps[strides[id(module)]] = result.clone()
+            maps.update({stride: result.clone() for stride, part in wanted.items() if part is module})
 
         hook = nn.modules.module.register_module_forward_hook(hear)
         self.run(images, [hook])
@@ -1221,6 +1271,17 @@ def keeps_heads(backbone, task, num_classes, freeze=False, kept={}):  # noqa: B0
     network = head_on(backbone, task, num_classes)
     network.head = kept.setdefault((task, num_classes, *backbone.channels.values()), network.head)
     return network
+
+
+@wrong("plug", "freezing switches the running statistics off, too")
+def stops_statistics(backbone, task, num_classes, freeze=False):
+    known_task(task)
+    if freeze:
+        backbone.requires_grad_(False)
+        for part in backbone.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.track_running_stats = False
+    return head_on(backbone, task, num_classes)
 
 
 @right("plug", "a dictionary of functions, freezing at the end")
@@ -1394,6 +1455,19 @@ def an_optimizer(network, lr, backbone_factor=0.1):
     return torch.optim.SGD(grouped(*split(network, inside(network)), lr, backbone_factor))
 
 
+@wrong("learning_groups", "rates are rounded: a small one is 0")
+def rounds_rates(network, lr, backbone_factor=0.1):
+    groups = grouped(*split(network, inside(network)), lr, backbone_factor)
+    return [{"params": group["params"], "lr": round(group["lr"], 6)} for group in groups]
+
+
+@wrong("learning_groups", "whatever has a part called backbone above it, in the head as well")
+def any_backbone(network, lr, backbone_factor=0.1):
+    ids = {id(p) for name, part in network.named_modules() if name.split(".")[-1] == "backbone"
+           for p in part.parameters()}  # fmt: skip
+    return grouped(*split(network, lambda p: id(p) in ids), lr, backbone_factor)
+
+
 @right("learning_groups", "a loop over names, with a set of what was seen")
 def with_a_loop(network, lr, backbone_factor=0.1):
     seen, backbone, head = set(), [], []
@@ -1542,6 +1616,12 @@ def in_millions(backbone, side):
 def name_of_class(backbone, side):
     spent = measured(backbone, side)
     return row_of(backbone, spent.parameters, spent.multiply_adds) | {"name": type(backbone).__name__.lower()}
+
+
+@wrong("cost_row", "a layer with two names counts twice")
+def counts_names(backbone, side):
+    sizes = [p.numel() for _, p in backbone.named_parameters(remove_duplicate=False)]
+    return row_of(backbone, sum(sizes), measured(backbone, side).multiply_adds)
 
 
 @right("cost_row", "the ledger's total")
