@@ -28,8 +28,9 @@ def check_backbone(backbone: nn.Module | str | Callable[..., nn.Module], *inputs
 
     Tried are, in this order, and the next group only where the one before is in order: what it declares;
     strides, channels and sizes of its maps; whether its features depend on earlier calls, on other images of
-    the batch or on padding; what is saved and loaded; gradients; other precision; `torch.export` (images
-    only); and costs. With a name or a builder also whether each output stride keeps the same parameters.
+    the batch or on padding, layers that torch does not find, gradients; what is saved and loaded, double
+    precision, costs and `torch.export` (images only). With a name or a builder also whether each output
+    stride keeps the same parameters.
 
     Args:
         backbone: any module, a registered name, or a function like those `register` takes.
@@ -68,7 +69,7 @@ def _images(backbone: nn.Module) -> tuple[Tensor]:
     """Two images, where and as precise as the weights are."""
     like = next((weight for weight in backbone.parameters() if weight.is_floating_point()), torch.empty(0))
     height, width = getattr(backbone, "image_size", (128, 128))
-    return (like.new_empty(2, 3, height, width, requires_grad=False).uniform_(),)
+    return (like.new_empty(2, 3, height, width).uniform_(),)
 
 
 def _promise_faults(backbone: nn.Module) -> Iterator[str]:
@@ -105,9 +106,7 @@ def _feature_faults(backbone: nn.Module, inputs: tuple, may_refuse: bool = False
     if not isinstance(features, Features):
         yield f"{given} it returns {type(features).__name__}: return Features(maps, size=...)"
         return
-    size = tuple(
-        first.shape[:1] if _is_graph(first) else first.shape[1:] if first.ndim == 2 else first.shape[2:]
-    )
+    size = _size(first)
     if features.size != size:
         yield f"{given} features.size is {features.size}, but the input's is {size}"
         return
