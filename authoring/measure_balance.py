@@ -11,7 +11,6 @@ About ten minutes on one core. Writes notebooks/measured/balance/PART.csv, a row
 """
 
 import argparse
-import csv
 import itertools
 import sys
 import warnings
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from authoring.notebooks import ROOT
+from authoring.recorded import write
 from backbones import Backbone, Features, Network, cost, create_backbone
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead
@@ -257,7 +257,6 @@ def main(arguments: list[str] | None = None) -> int:
     for part in parts:
         if part not in PARTS:
             parser.error(f"no part {part}: choose from {', '.join(PARTS)}")
-    RESULTS.mkdir(parents=True, exist_ok=True)
     scenes = Scenes(image_size=128, count=TRAIN, test_count=TEST)
     scenes.setup()
     data = {}
@@ -268,10 +267,7 @@ def main(arguments: list[str] | None = None) -> int:
         for row in PARTS[part](data):
             rows.append(row | {"accuracy": f"{row['accuracy']:.3f}"})
             print(part, *rows[-1].values(), flush=True)
-            with open(RESULTS / f"{part}.csv", "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write(RESULTS / f"{part}.csv", rows)
     return 0
 
 

@@ -13,7 +13,6 @@ start. About 20 minutes on one quiet core; parts by name do one of them. Writes 
 """
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from pytorch_lightning import LightningDataModule
 from torch import nn
 
 from authoring.notebooks import ROOT
+from authoring.recorded import Row, write
 from backbones import Backbone, DeepLabV3Plus, Features, Network, cost, create_backbone, register
 from backbones.backbone import ByStride
 from backbones.data import Digits, Scenes
@@ -53,8 +53,6 @@ ARMS = {  # backbone, weights, and how it learns; what is pretrained takes small
     "PocketNet, trained": ("pocket", None, {"backbone_lr": 4e-3}),
     "Lite0 from ImageNet, trained": ("tf_efficientnet_lite0", "imagenet", {"backbone_lr": 1e-3}),
 }
-
-Row = dict[str, object]
 
 
 def own_backbone() -> Callable[..., Backbone]:
@@ -165,7 +163,7 @@ def front() -> None:
                     ),
                 }
             )
-            write("front", rows)
+            keep("front", rows)
 
 
 def tasks() -> None:
@@ -182,16 +180,12 @@ def tasks() -> None:
                 found = score(make, body, examples, epochs, name, **options)
                 seen = {"examples": len(examples.train), "passes": epochs}
                 rows.append({"task": task, "arm": arm, "seed": seed, **seen, "score": found})
-                write("tasks", rows)
+                keep("tasks", rows)
 
 
-def write(name: str, rows: list[Row]) -> None:
-    """All measurements so far, as CSV; their keys are the columns."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def keep(name: str, rows: list[Row]) -> None:
+    """Write the table so far, and say its last row."""
+    write(RESULTS / f"{name}.csv", rows)
     print(*rows[-1].values(), flush=True)
 
 

@@ -8,7 +8,6 @@
 About ten minutes on one core; parts by name do one of them. Writes into notebooks/measured/compute/.
 """
 
-import argparse
 import copy
 import statistics
 import sys
@@ -18,8 +17,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from authoring.measure_text import Row, write
 from authoring.notebooks import ROOT
+from authoring.recorded import Row, measure_parts
 from backbones import Network, cost, create_backbone
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead
@@ -120,19 +119,8 @@ PARTS = {"prune": prune, "compile": compiling}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, and write what is known after each row: a run that is stopped was not in vain."""
-    parser = argparse.ArgumentParser(prog="python -m authoring.measure_compute", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"default: all of {', '.join(PARTS)}")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}")
-    for part in options.parts or PARTS:
-        rows: list[Row] = []
-        for file, row in PARTS[part]():
-            rows.append(row)
-            print(file, *row.values(), flush=True)
-            write(RESULTS / f"{file}.csv", rows)
-    return 0
+    """Measure the parts that are named, or all."""
+    return measure_parts("measure_compute", __doc__, PARTS, RESULTS, arguments)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ however few examples there are: these come again, each time in another order.
 About 25 minutes on one core; parts by name do some of it. Writes into notebooks/measured/data/.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -24,8 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset, default_collate
 
-from authoring.measure_text import Row, write
 from authoring.notebooks import ROOT
+from authoring.recorded import Row, measure_parts
 from backbones import Backbone, Network, create_backbone
 from backbones.backbone import ByStride, Features
 from backbones.data import Digits, Reviews, Scenes
@@ -255,19 +254,8 @@ PARTS = {"curves": curves, "diversity": diversity, "words": words}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, and write what is known after each row: a run that is stopped was not in vain."""
-    parser = argparse.ArgumentParser(prog="python -m authoring.measure_data", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"default: all of {', '.join(PARTS)}")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}")
-    for part in options.parts or PARTS:
-        rows: list[Row] = []
-        for file, row in PARTS[part]():
-            rows.append(row)
-            print(file, *row.values(), flush=True)
-            write(RESULTS / f"{file}.csv", rows)
-    return 0
+    """Measure the parts that are named, or all."""
+    return measure_parts("measure_data", __doc__, PARTS, RESULTS, arguments)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ notebooks/measured/deeplab/START_curve.csv, _heads.csv and _answers.npz (what th
 """
 
 import argparse
-import csv
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, product
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +27,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from authoring.notebooks import ROOT
+from authoring.recorded import write
 from backbones import Backbone, DeepLabV3Plus, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
@@ -143,15 +142,6 @@ def compare(start: str, backbone: Backbone, heads: Heads, scenes: Scenes, device
             kept["-".join(map(str, what.values()))] = said[shown].numpy().astype(np.uint8)
     write(RESULTS / f"{start}_heads.csv", rows)
     np.savez_compressed(RESULTS / f"{start}_answers.npz", **kept)
-
-
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """All measurements so far, as CSV; their keys are the columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def run(start: str, options: argparse.Namespace) -> None:

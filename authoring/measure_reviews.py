@@ -7,13 +7,13 @@ and is tested again on the same sentences with their words shuffled: what it los
 About ten minutes on one core. Writes notebooks/measured/reviews/order.csv, a row for each run.
 """
 
-import csv
 import random
 from typing import Any
 
 import torch
 
 from authoring.notebooks import ROOT
+from authoring.recorded import write
 from backbones import Network, create_backbone
 from backbones.data import Reviews, Vocabulary
 from backbones.data.reviews import Review
@@ -74,11 +74,7 @@ def main() -> None:
         for seed in SEEDS:
             rows.append(measure(name, words, seed))
             print(*rows[-1].values(), flush=True)
-            RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            with open(RESULTS, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write(RESULTS, rows)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,8 @@ What lesson 09 shows beside what it computes itself.
 About 20 minutes on one core; parts by name do some of it. Writes into notebooks/measured/text/.
 """
 
-import argparse
-import csv
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from authoring.notebooks import ROOT
+from authoring.recorded import Row, measure_parts
 from backbones import Network, create_backbone
 from backbones.data import Reviews, Vocabulary
 from backbones.heads import ClassificationHead
@@ -42,8 +40,6 @@ RATES = {  # pretrained weights need small corrections, random ones large steps
     "from scratch": {"lr": 1e-3, "backbone_lr": 1e-3},
 }
 ARMS = tuple(RATES)
-
-Row = dict[str, object]
 
 
 class ShortTest(Reviews):
@@ -171,29 +167,9 @@ def tuned() -> Iterator[tuple[str, Row]]:
 PARTS = {"frozen": frozen, "tuned": tuned}
 
 
-def write(path: Path, rows: list[Row]) -> None:
-    """All measurements so far, as CSV; their keys are the columns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, and write what is known after each row: a run that is stopped was not in vain."""
-    parser = argparse.ArgumentParser(prog="python -m authoring.measure_text", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"default: all of {', '.join(PARTS)}")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"there is no part {', '.join(unknown)}: choose from {', '.join(PARTS)}")
-    for part in options.parts or PARTS:
-        files: dict[str, list[Row]] = {}
-        for file, row in PARTS[part]():
-            files.setdefault(file, []).append(row)
-            print(file, *row.values(), flush=True)
-            write(RESULTS / f"{file}.csv", files[file])
-    return 0
+    """Measure the parts that are named, or all."""
+    return measure_parts("measure_text", __doc__, PARTS, RESULTS, arguments)
 
 
 if __name__ == "__main__":

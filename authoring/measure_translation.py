@@ -8,12 +8,12 @@ About four minutes on one core. Writes notebooks/measured/translation.csv.
 """
 
 import argparse
-import csv
 import sys
 
 import torch
 
 from authoring.notebooks import ROOT
+from authoring.recorded import write
 from backbones import create_backbone
 from backbones.data import Dates
 from backbones.heads import Translator
@@ -66,11 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
         for seed in SEEDS:
             rows.append(measure(network, seed, options.count, options.epochs))
             print(f"{network}, start {seed}: {rows[-1]['exact_match']:.3f} of 500 dates")
-    RESULTS.parent.mkdir(exist_ok=True)
-    with open(RESULTS, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(RESULTS, rows)
     return 0
 
 
