@@ -4,6 +4,7 @@ Explorers are `ipywidgets.interact`, in the lessons.
 """
 
 import html
+import random
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ class Quiz:
     """Questions with one right option each; every option, right or wrong, is answered with a reason.
 
     With a kernel it is a form of buttons. Without one (GitHub, print) it is the questions as text, with the
-    answers folded away below each.
+    answers folded away below each. Options stand in an order of the quiz's own, the same for everybody and
+    every time, in which each place is the right one about equally often: "b" helps nobody.
     """
 
     def __init__(self, path: str | Path):
@@ -43,6 +45,7 @@ class Quiz:
                 raise QuizError(f"{path}: needs exactly one right option: {question['text']!r}")
             if not all(option.get("why") for option in options):
                 raise QuizError(f"{path}: every option needs a `why`: {question['text']!r}")
+        _spread(self.questions, random.Random(self.name))
 
     def form(self) -> widgets.VBox:
         """The quiz as buttons, which need a kernel."""
@@ -63,6 +66,21 @@ class Quiz:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         live = self.form()._repr_mimebundle_()
         return live | {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+
+def _spread(questions: list[dict[str, Any]], random_numbers: random.Random) -> None:
+    """Put each question's right option into a place of its own until every place was the right one once."""
+    places: list[int] = []
+    for question in questions:
+        right = next(option for option in question["option"] if option.get("right"))
+        others = [option for option in question["option"] if option is not right]
+        random_numbers.shuffle(others)
+        if not any(place <= len(others) for place in places):
+            places = list(range(len(question["option"])))
+            random_numbers.shuffle(places)
+        place = next(place for place in places if place <= len(others))
+        places.remove(place)
+        question["option"] = [*others[:place], right, *others[place:]]
 
 
 def _static(number: int, question: dict[str, Any]) -> str:

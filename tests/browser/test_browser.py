@@ -5,7 +5,6 @@
 """
 
 import os
-import tomllib
 from collections.abc import Iterator
 
 import browser
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 from authoring.notebooks import ROOT, lessons
+from backbones.explore import Quiz
 from grading.labs import find_lab
 from grading.repair import is_solution
 
@@ -55,8 +55,7 @@ def test_a_learner_works_through_the_lesson(lesson: str, lab: str, page: Page) -
     assert moved_picture
     assert moved_picture != picture
 
-    quiz = tomllib.loads((ROOT / "notebooks" / "quizzes" / f"{lesson}.toml").read_text(encoding="utf-8"))
-    question = quiz["question"][0]
+    question = Quiz(ROOT / "notebooks" / "quizzes" / f"{lesson}.toml").questions[0]
     options = dict(zip("abcdef", question["option"], strict=False))
     for right in (False, True):
         letter = next(letter for letter, option in options.items() if option.get("right", False) is right)
