@@ -1,0 +1,1 @@
+"""Grading in two processes: the learner's code in one, tests and the objects they compare in the other."""

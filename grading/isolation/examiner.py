@@ -1,0 +1,360 @@
+"""The tests' side: holds the real objects, runs what the lab gives and its tests, and asks the learner's side.
+
+A name that an answer defines is here a stand-in: a function that asks, or a class derived from a real one
+whose methods ask. So test cells stay ordinary cells, and compare real tensors by real functions.
+"""
+
+import copy
+import importlib
+import sys
+import types
+import typing
+import weakref
+from typing import Any
+
+from grading.isolation import gate
+from grading.isolation.gate import Refused
+from grading.isolation.wire import Peer, Wire
+
+
+class Examiner(Peer):
+    """Asks one learner's side.
+
+    Args:
+        wire: to the learner's side.
+        variables: of the lab; what the lab gives is looked up here by the learner's side.
+    """
+
+    def __init__(self, wire: Wire, variables: dict[str, Any]) -> None:
+        super().__init__(wire, first=2)
+        self.variables = variables
+        self.objects: dict[int, Any] = {}
+        self.number_of: dict[int, int] = {}
+        self.next_number = 1
+        self.stand_ins: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
+        self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
+
+    # What tests ask -----------------------------------------------------------------------------------------
+
+    def run(self, source: str, title: str) -> tuple[str, list | None, list[str]]:
+        """Run a cell of the learner's; what it printed, its error, the names that it set."""
+        printed, trouble, names = self.ask("run", source, title)
+        return printed, trouble, names
+
+    def fetch(self, name: str) -> Any:
+        """A variable of the learner's: plain data, or a stand-in."""
+        return self.ask("value", name)
+
+    def bind(self, name: str, value: Any) -> None:
+        """Set a variable of the learner's."""
+        self.ask("bind", name, self.encode(value, pair=True))
+
+    def call(self, number: int, args: tuple, kwargs: dict) -> Any:
+        """Call a function or method of the learner's."""
+        names = {name: self.encode(value, pair=True) for name, value in kwargs.items()}
+        return self.ask("call", number, self.encode(args, pair=True), names)
+
+    # What the learner's side asks ---------------------------------------------------------------------------
+
+    def on_import(self, name: str) -> None:
+        if not gate.module_allowed(name):
+            raise ImportError(f"{name!r} cannot be imported in the grading")
+        importlib.import_module(name)
+
+    def on_module(self, name: str, attribute: str) -> Any:
+        module = self.module(name)
+        gate.check_module_name(module, attribute)
+        return self.encode(getattr(module, attribute))
+
+    def on_global(self, name: str) -> Any:
+        if name in self.hidden or name not in self.variables:
+            return self.encode((False, None))
+        return self.encode((True, self.variables[name]), pair=True)
+
+    def on_get(self, number: int, name: str) -> Any:
+        thing = self.objects[number]
+        gate.check_attribute(thing, name)
+        return self.encode(getattr(thing, name), pair=True)
+
+    def on_set(self, number: int, name: str, form: Any) -> None:
+        thing = self.objects[number]
+        gate.check_set(thing, name)
+        setattr(thing, name, self.decode(form))
+
+    def on_delete(self, number: int, name: str) -> None:
+        thing = self.objects[number]
+        gate.check_set(thing, name)
+        delattr(thing, name)
+
+    def on_call(self, number: int, args: Any, kwargs: dict) -> Any:
+        thing = self.objects[number]
+        return self.encode(thing(*self.decode(args), **self.decode_names(kwargs)))
+
+    def on_method(self, owner: int, name: str, thing: Any, args: Any, kwargs: dict) -> Any:
+        kind, thing = self.objects[owner], self.decode(thing)
+        args, kwargs = self.decode(args), self.decode_names(kwargs)
+        if not isinstance(thing, kind):
+            raise TypeError(f"{name!r} of {kind.__name__} needs an object of this class")
+        if name.startswith("_") and name not in gate.MAY_CALL | gate.PRIVATE:
+            raise Refused(f"{kind.__name__!r} object has no attribute {name!r} in the grading")
+        gate.check_attribute(thing, name) if not name.startswith("__") else None
+        if name == "__call__" and isinstance(thing, gate.FUNCTIONS):
+            return self.encode(thing(*args, **kwargs))
+        own = getattr(thing, "__dict__", {})
+        if name in own and next(one for one in type(thing).__mro__ if name in vars(one)) is kind:
+            return self.encode(own[name](*args, **kwargs))
+        return self.encode(getattr(kind, name)(thing, *args, **kwargs))
+
+    def on_hash(self, number: int) -> int:
+        return hash(self.objects[number])
+
+    def on_identity(self, number: int) -> int:
+        return hash((id(self.objects[number]), id(self)))  # no address, and the same each time
+
+    def on_dir(self, number: int) -> Any:
+        return self.encode([name for name in dir(self.objects[number]) if not name.startswith("_")])
+
+    def on_exit(self, number: int, form: Any) -> Any:
+        error = None if form is None else self.decode_error(form)
+        return self.encode(self.objects[number].__exit__(error and type(error), error, None))
+
+    def on_copy(self, number: int) -> Any:
+        return self.encode(copy.copy(self.objects[number]))
+
+    def on_new_memo(self) -> Any:
+        memo = Memo()
+        self.number(memo)
+        return self.encode(memo)
+
+    def on_deepcopy(self, number: int, memo: int) -> Any:
+        return self.encode(copy.deepcopy(self.objects[number], self.objects[memo].seen))
+
+    def on_is_instance(self, number: int, names: list[str]) -> bool:
+        return any(kind.__name__ in names for kind in type(self.objects[number]).__mro__ if kind is not object)
+
+    def on_describe(self, number: int) -> Any:
+        kind = self.objects[number]
+        standard = [one for one in kind.__mro__[:-1] if one.__module__ == "builtins"]  # tuple, dict: no class there
+        methods = [
+            name for name, value in {key: value for one in (*standard, kind) for key, value in vars(one).items()}.items()
+            if callable(value) and not isinstance(value, type | staticmethod | classmethod)
+            and (name in gate.MAY_CALL or not name.startswith("_") or name in gate.PRIVATE)
+            and name not in gate.DENIED_ATTRIBUTES and name not in ("__getattr__", "__exit__")
+        ]  # fmt: skip
+        bases = [base for base in kind.__bases__ if base is not object and gate.class_allowed(base)]
+        return self.encode((kind.__name__, tuple(bases), methods, issubclass(kind, BaseException)))
+
+    def on_subclass(self, name: str, bases: list, members: list) -> int:
+        bases = tuple(self.decode(base) for base in bases)
+        for base in bases:
+            if not isinstance(base, type) or not derivable(base):
+                raise Refused(f"no class can be derived from {getattr(base, '__name__', base)} in the grading")
+        body: dict[str, Any] = {"__module__": "__main__", "of_learner": True}
+        for member, how, form in members:
+            if member.startswith("__") and member.endswith("__") and member not in gate.MAY_DEFINE:
+                continue
+            if how == "property":
+                body[member] = property(*(part and self.decode(part) for part in form))
+            else:
+                body[member] = WRAPPERS[how](self.decode(form))
+        made = types.new_class(name, bases, exec_body=lambda members: members.update(body))
+        return self.number(made)
+
+    # Values -------------------------------------------------------------------------------------------------
+
+    def number(self, value: Any) -> int:
+        """The number that the learner's side knows an object by."""
+        number = self.number_of.get(id(value))
+        if number is None:
+            number = self.next_number
+            self.next_number += 1
+            self.objects[number], self.number_of[id(value)] = value, number
+        return number
+
+    def forget(self, number: int) -> None:
+        value = self.objects.pop(number, None)
+        self.number_of.pop(id(value), None)
+
+    def module(self, name: str) -> types.ModuleType:
+        if not gate.module_allowed(name) or name not in sys.modules:
+            raise Refused(f"module {name!r} is not available in the grading")
+        return sys.modules[name]
+
+    def encode_object(self, value: Any, pair: bool) -> list:
+        if id(value) in self.their_number:
+            return ["yours", self.their_number[id(value)]]
+        if id(value) not in self.number_of:
+            gate.check_value(value)
+        if isinstance(value, types.ModuleType):
+            return ["module", value.__name__]
+        if isinstance(value, ALIASES):
+            return ["standard", "typing", "Any"]
+        if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+            if gate.is_standard(value):
+                return ["standard", value.__module__, value.__name__]
+            if isinstance(value, type):
+                return ["class", self.number(value)]
+        if type(value).__name__ == "Size" and isinstance(value, tuple):
+            return ["size", list(value)]
+        if isinstance(value, BaseException):
+            return ["exception", self.encode_error(value)]
+        number = self.number(value)
+        self.sent[number] += 1
+        return ["object", number, self.number(type(value))]
+
+    def decode_object(self, form: list) -> Any:
+        kind, number = form[0], form[1]
+        if kind == "yours":
+            return self.objects[number]
+        if kind == "builtin":
+            return gate.builtin(number)
+        if kind == "module":
+            return self.module(number)
+        found = self.stand_ins.get(number)
+        if found is None:
+            found = self.stand_in(*form[1:])
+            self.stand_ins[number], self.their_number[id(found)] = found, number
+            weakref.finalize(found, self.drop_stand_in, id(found), number).atexit = False
+        self.received[number] += 1
+        return found
+
+    def drop_stand_in(self, identity: int, number: int) -> None:
+        """A stand-in is gone: the learner's side need not keep what it stood for."""
+        self.their_number.pop(identity, None)
+        self.drop(number)
+
+    def stand_in(self, number: int, kind: str, name: str, can_be_called: bool, names: list) -> Any:
+        """What stands on this side for an object of the learner's."""
+        if kind != "function":
+            return STAND_INS.get((kind == "iterator", bool(can_be_called)), Answer)(self, number, name)
+
+        def answer(*args: Any, **kwargs: Any) -> Any:
+            return self.call(number, args, kwargs)
+
+        answer.__name__ = answer.__qualname__ = str(name)
+        answer.__module__ = "__main__"
+        return answer
+
+    def decode_names(self, kwargs: dict) -> dict:
+        return {name: self.decode(form) for name, form in kwargs.items()}
+
+    # Errors -------------------------------------------------------------------------------------------------
+
+    def encode_error(self, error: BaseException) -> Any:
+        kind = type(error)
+        while not gate.class_allowed(kind):
+            kind = kind.__bases__[0]
+        args = [arg if isinstance(arg, str | int | float | None) else str(arg) for arg in error.args]
+        return [self.number(error), self.encode_object(kind, pair=False), args]
+
+    def decode_error(self, form: Any) -> BaseException:
+        if form[0] == "yours":
+            error = self.objects[form[1]]
+            return error if isinstance(error, Exception) else Refused("no error")
+        _, name, kind, args, text = form
+        kind = self.decode(kind)
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            kind = RuntimeError
+        if not issubclass(kind, Exception):  # SystemExit, KeyboardInterrupt: an answer ends only itself
+            return RuntimeError(f"{name}: {text}")
+        if kind.__name__ != name:
+            kind = type(str(name), (kind,), {"__module__": "__main__"})
+        try:
+            error = kind(*args)
+            if str(error) == text:
+                return error
+        except Exception:
+            pass
+        error = kind.__new__(kind)
+        error.args = (text,)
+        return error
+
+
+ALIASES = (types.GenericAlias, types.UnionType, type(typing.List[int]), type(typing.Any))  # noqa: UP006
+
+
+class Memo:
+    """What `copy.deepcopy` of several objects has copied so far."""
+
+    def __init__(self) -> None:
+        self.seen: dict = {}
+
+
+class Answer:
+    """Stands for an object of the learner's that is neither plain data nor a function."""
+
+    def __init__(self, side: Examiner, number: int, name: str) -> None:
+        self.__dict__["_Answer"] = side, number, name
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("attribute", number, name)
+
+    def __repr__(self) -> str:
+        side, number, _ = self.__dict__["_Answer"]
+        return str(side.ask("operation", number, "repr", side.encode(())))
+
+    def __len__(self) -> int:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("operation", number, "len", side.encode(()))
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __iter__(self) -> Any:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("operation", number, "iter", side.encode(()))
+
+    def __getitem__(self, key: Any) -> Any:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("operation", number, "getitem", side.encode((key,)))
+
+    def __contains__(self, item: Any) -> bool:
+        side, number, _ = self.__dict__["_Answer"]
+        return bool(side.ask("operation", number, "contains", side.encode((item,))))
+
+    def __enter__(self) -> Any:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("operation", number, "enter", side.encode(()))
+
+    def __exit__(self, *error: object) -> None:
+        side, number, _ = self.__dict__["_Answer"]
+        side.ask("operation", number, "exit", side.encode(()))
+
+
+class CallableAnswer(Answer):
+    """An object of the learner's that can be called: a partial, an object with `__call__`, a class."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.call(number, args, kwargs)
+
+
+class IteratorAnswer(Answer):
+    """An iterator or generator of the learner's."""
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        side, number, _ = self.__dict__["_Answer"]
+        return side.ask("operation", number, "next", side.encode(()))
+
+
+STAND_INS = {(False, True): CallableAnswer, (True, False): IteratorAnswer, (True, True): IteratorAnswer}
+WRAPPERS = {"value": lambda value: value, "staticmethod": staticmethod, "classmethod": classmethod}
+
+
+def derivable(base: type) -> bool:
+    """Whether the learner may derive a class from this one: not where the class decides what a test sees.
+
+    A tensor or an array with methods of the learner's could answer every comparison.
+    """
+    if not gate.class_allowed(base):
+        return False
+    return not any(one.__name__ in ("Tensor", "TensorBase", "ndarray", "generic", "Size", "dtype", "Generator")
+                   or hasattr(one, "__torch_function__") or hasattr(one, "__torch_dispatch__")
+                   or hasattr(one, "__array__") for one in base.__mro__)  # fmt: skip

@@ -1,0 +1,204 @@
+"""What the learner's side may ask of the tests' side.
+
+A learner's code holds numbers in place of tensors, modules and functions, and asks for operations on them. It
+may do to them what an answer needs: call, read and set public attributes, derive classes. It may not reach
+files, memory, other modules, code, stack frames, or what makes a comparison come out right.
+
+The rule is a list of what is allowed: packages by name, objects by the package of their class. Inside these
+packages the few things that read or write files, or memory past the end of an array, are denied by name.
+"""
+
+import builtins
+import sys
+import types
+from typing import Any
+
+ROOTS = {
+    "torch", "numpy", "backbones", "torchvision", "timm", "sklearn", "scipy", "networkx", "torchmetrics",
+    "random", "pytorch_lightning", "lightning", "__main__",
+}  # fmt: skip
+TORCH = {  # of torch's own modules only these; the others load, save, compile, distribute or patch
+    "", "nn", "nn.functional", "nn.init", "nn.modules", "nn.utils", "nn.utils.rnn", "nn.parameter", "linalg",
+    "nn.utils.parametrizations", "nn.utils.stateless", "special", "fft", "random", "optim", "optim.lr_scheduler",
+    "autograd", "autograd.functional", "func", "utils", "utils.data", "utils.checkpoint", "sparse",
+    "distributions", "cuda", "types", "return_types", "version", "masked", "nested", "nn.attention", "backends",
+    "backends.mkldnn", "backends.cudnn", "utils.flop_counter", "utils._python_dispatch", "overrides", "amp",
+}  # fmt: skip
+# In any package: these parts of a module's name, and module-level names that begin or end like this.
+DENIED_PARTS = {
+    "io", "datasets", "testing", "f2py", "distutils", "ctypeslib", "memmap", "archives", "progress", "hub",
+    "externals", "drawing", "format", "npyio", "introspect", "readwrite", "misc", "cython_blas", "weave", "loggers", "callbacks", "cli",
+}  # fmt: skip
+DENIED_STARTS = ("load", "save", "read_", "write_", "fetch_", "from_file", "open", "exec", "eval", "compile",
+                 "memmap", "DataSource", "genfromtxt", "fromfile", "fromregex", "as_strided_unsafe")  # fmt: skip
+DENIED_HERE = {
+    "torch": {"UntypedStorage", "TypedStorage", "frombuffer", "jit", "ops", "classes", "library", "hub", "package",
+              "set_default_device", "import_ir_module", "set_default_tensor_type", "storage", "export"},
+    "numpy": {"core", "info", "show_config", "get_include", "loadtxt", "ndarray", "as_strided"},
+}  # fmt: skip
+DENIED_ATTRIBUTES = {
+    "tofile", "dump", "dumps", "ctypes", "storage", "untyped_storage", "set_", "share_memory_", "share_memory",
+    "to_mkldnn", "module_load", "setflags", "savefig", "gi_frame", "gi_code", "f_globals", "tb_frame", "cr_frame",
+    "mro", "func_globals",
+}  # fmt: skip
+PRIVATE = {"_modules", "_parameters", "_buffers", "_replace", "_asdict", "_fields", "_make", "_forward_hooks",
+           "_forward_pre_hooks", "_load_from_state_dict", "_non_persistent_buffers_set", "_version"}  # fmt: skip
+NAMES = {"__name__", "__doc__", "__qualname__"}  # what may be read with two underscores
+# Standard classes whose objects an answer may hold.
+HARMLESS = {
+    "collections", "collections.abc", "functools", "itertools", "fractions", "decimal", "enum", "numbers", "typing",
+    "operator", "contextlib", "weakref", "math", "dataclasses", "abc", "re", "string", "statistics", "_random",
+}  # fmt: skip
+HARMLESS_BUILTINS = {
+    "function", "builtin_function_or_method", "method", "method-wrapper", "wrapper_descriptor", "generator",
+    "method_descriptor", "classmethod_descriptor", "getset_descriptor", "member_descriptor", "object", "type",
+    "list_iterator", "tuple_iterator", "dict_keys", "dict_values", "dict_items", "dict_keyiterator", "staticmethod",
+    "dict_valueiterator", "dict_itemiterator", "range_iterator", "set_iterator", "zip", "map", "enumerate", "filter",
+    "reversed", "list_reverseiterator", "odict_iterator", "callable_iterator", "iterator", "list", "tuple", "dict",
+    "set", "int", "float", "str", "bool", "bytes", "mappingproxy", "odict_keys", "odict_values", "odict_items",
+    "bytearray", "complex", "property", "types.UnionType", "UnionType", "GenericAlias", "frozenset",
+}  # fmt: skip
+SAFE_BUILTINS = {
+    "int", "float", "str", "bool", "bytes", "list", "tuple", "dict", "set", "frozenset", "complex", "range",
+    "slice", "object", "len", "sum", "max", "min", "abs", "sorted", "any", "all", "zip", "map", "enumerate",
+    "filter", "reversed", "round", "divmod", "pow", "repr", "isinstance", "issubclass", "iter", "next", "property",
+    "id", "callable", "staticmethod", "classmethod", "print", "hash",
+}  # fmt: skip
+MAY_DEFINE = {  # methods with two underscores that a learner's class may have
+    "__init__", "__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__repr__", "__str__",
+    "__enter__", "__exit__", "__getattr__",
+}  # fmt: skip
+MAY_CALL = MAY_DEFINE | {
+    f"__{prefix}{name}__"
+    for prefix in ("", "r", "i")
+    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
+} | {
+    f"__{name}__"
+    for name in "lt le gt ge eq ne neg pos abs invert round setitem delitem reversed bool int float index "
+    "complex format".split()
+}  # fmt: skip
+
+
+class Refused(AttributeError):
+    """The learner's side asked for something that an answer does not need."""
+
+
+def module_allowed(name: str) -> bool:
+    """Whether a module, by its full name, may be imported."""
+    root, _, rest = name.partition(".")
+    if root == "torch":
+        return rest in TORCH or rest.startswith("nn.modules.")
+    return root in ROOTS and root != "__main__" and not DENIED_PARTS & set(name.split(".")[1:])
+
+
+def check_module_name(module: types.ModuleType, name: str) -> None:
+    """Raises: Refused, for an attribute of a module that may not be read."""
+    root = module.__name__.partition(".")[0]
+    if name.startswith("__") or (name.startswith("_") and root in ("torch", "numpy", "backbones")):
+        raise Refused(f"module {module.__name__!r} has no attribute {name!r} in the grading")
+    if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()):
+        raise Refused(f"{module.__name__}.{name} is not available in the grading: it reads or writes files")
+
+
+def check_attribute(thing: Any, name: str) -> None:
+    """Raises: Refused, for an attribute of an object or class that may not be read, set or deleted."""
+    if name in DENIED_ATTRIBUTES or (name.startswith("_") and name not in PRIVATE | NAMES):
+        if isinstance(name, str) and name.startswith("_") and not name.startswith("__") and of_learner(thing):
+            return
+        raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
+    if isinstance(thing, FUNCTIONS) and name not in NAMES:
+        raise Refused(f"'function' object has no attribute {name!r} in the grading")
+
+
+def of_learner(thing: Any) -> bool:
+    """Whether the class of an object, or the class itself, was written by the learner."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    return "of_learner" in vars(kind)
+
+
+def check_set(thing: Any, name: str) -> None:
+    """Raises: Refused, where setting an attribute would change what a test relies on."""
+    check_attribute(thing, name)
+    if isinstance(thing, (types.ModuleType, *FUNCTIONS)) or (isinstance(thing, type) and not of_learner(thing)):
+        raise Refused(f"{name!r} cannot be set in the grading: it is not yours")
+    if not of_learner(thing) and callable(getattr(type(thing), name, None)):
+        raise Refused(f"{name!r} is a method of {type(thing).__name__} and cannot be replaced in the grading")
+
+
+FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType,
+             types.WrapperDescriptorType, types.MethodDescriptorType)  # fmt: skip
+
+
+def check_value(value: Any) -> None:
+    """Raises: Refused, for an object that may not go to the learner's side at all."""
+    if is_standard(value):  # the learner's side takes its own
+        return
+    if isinstance(value, types.ModuleType):
+        if not module_allowed(value.__name__):
+            raise Refused(f"module {value.__name__!r} is not available in the grading")
+    elif isinstance(value, type):
+        if not class_allowed(value):
+            raise Refused(f"class {value.__name__!r} is not available in the grading")
+    elif isinstance(value, FUNCTIONS):
+        if not function_allowed(value):
+            raise Refused(f"function {getattr(value, '__name__', '?')!r} is not available in the grading")
+    elif not class_allowed(type(value)):
+        raise Refused(f"objects of class {type(value).__name__!r} are not available in the grading")
+
+
+def is_standard(value: Any) -> bool:
+    """Whether a module, class or function is the standard library's: the learner's side has it itself."""
+    if isinstance(value, types.ModuleType):
+        name = value.__name__
+        return name.partition(".")[0] in sys.stdlib_module_names - {"random", "__main__"} and name in sys.modules
+    if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
+        return False
+    module, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "")
+    if module.partition(".")[0] not in sys.stdlib_module_names or module in ("random", "__main__", "_random"):
+        return False
+    return getattr(sys.modules.get(module), name, None) is value
+
+
+def class_allowed(kind: type) -> bool:
+    """Whether objects of this class, and the class itself, may be held by the learner's side."""
+    module = kind.__module__ or ""
+    if module == "builtins":
+        return kind.__name__ in HARMLESS_BUILTINS or issubclass(kind, BaseException)
+    if module in HARMLESS or module.startswith("collections"):
+        return True
+    if module == "grading.kinds":
+        return kind.__name__ == "LookAlikes"
+    root, _, rest = module.partition(".")
+    if root == "torch":
+        return not rest.startswith(("jit", "package", "hub", "serialization", "multiprocessing", "distributed",
+                                    "storage", "fx", "export", "_dynamo", "_inductor", "onnx", "profiler"))  # fmt: skip
+    return root in ROOTS
+
+
+def function_allowed(function: Any) -> bool:
+    """Whether a function may be called by the learner's side, by the module that it stands in."""
+    name = getattr(function, "__name__", "")
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, types.ModuleType):
+        return class_allowed(owner if isinstance(owner, type) else type(owner)) or (
+            isinstance(owner, type) and owner.__module__ == "torch._C"
+        )
+    if isinstance(function, types.WrapperDescriptorType | types.MethodDescriptorType):
+        return class_allowed(function.__objclass__)
+    module = getattr(function, "__module__", None) or getattr(owner, "__name__", "") or ""
+    root = module.partition(".")[0]
+    if root == "builtins":
+        return name in SAFE_BUILTINS
+    return root in ROOTS or root in ("math", "operator", "itertools", "functools", "copy", "contextlib", "random")
+
+
+def builtin(name: str) -> Any:
+    """A built-in type, error or harmless function by its name.
+
+    Raises:
+        Refused: for another.
+    """
+    found = getattr(builtins, name, None)
+    if name in SAFE_BUILTINS or (isinstance(found, type) and issubclass(found, BaseException)):
+        return found
+    raise Refused(f"{name!r} is not available in the grading")

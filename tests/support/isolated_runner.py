@@ -1,0 +1,110 @@
+"""Runs labs as lab_runner.py does, but each answer on a learner's side of its own process."""
+
+import ast
+import functools
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lab_runner import Answer, Lab, is_answer, is_test, run
+from nbformat import NotebookNode
+
+from grading.isolation import sandbox
+from grading.isolation.examiner import Examiner
+from grading.isolation.wire import Lost
+
+MUTANTS = Path(__file__).resolve().parents[1] / "labs" / "mutants"
+COLLECT = '''
+import sys, types
+
+class Answers(list):
+    def wrong(self, replaces, why):
+        return lambda value: self.append(value) or value
+    right = wrong
+
+module = types.ModuleType("lab_runner")
+module.Answers = Answers
+sys.modules["lab_runner"] = module
+answers_to_try = {"__name__": "mutants"}
+exec(compile(SOURCE, "mutants", "exec"), answers_to_try)
+'''
+
+
+class IsolatedLab(Lab):
+    """A lab whose answers run on a learner's side."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.mutants = (MUTANTS / f"{path.stem}.py").read_text(encoding="utf-8")
+        self.examiner: Examiner | None = None
+
+    def start(self) -> Examiner:
+        if self.examiner is None:
+            self.examiner = sandbox.start(self._variables, seconds=100, sandboxed=False)
+            self.check(self.examiner.run(f"SOURCE = {self.mutants!r}\n{COLLECT}", "mutants"))
+        return self.examiner
+
+    @staticmethod
+    def check(ran: tuple) -> list[str]:
+        if ran[1] is not None:
+            raise RuntimeError(ran[1][2])
+        return ran[2]
+
+    def run_answer(self, cell: NotebookNode) -> None:
+        examiner = self.start()
+        self.check(examiner.run(cell.source, "answer"))
+        for name in defined(cell.source):
+            self._variables[name] = examiner.fetch(name)
+
+    @functools.cached_property
+    def solution_points(self) -> dict[str, float]:
+        points = {}
+        last = max(number for number, cell in enumerate(self.cells) if is_test(cell))
+        for cell in self.cells[: last + 1]:
+            if is_answer(cell):
+                next(e for e in self.exercises.values() if e.answer is cell).start = self._copy()
+                torch.manual_seed(0)
+                self.run_answer(cell)
+            elif is_test(cell):
+                points[cell.metadata.nbgrader.grade_id] = self._test(cell.source, cell)
+            elif cell.cell_type == "code":
+                run(cell.source, self._variables)
+        return points
+
+    def points(self, answer: Answer, place: int) -> float:  # type: ignore[override]
+        exercise = next(e for e in self.exercises.values() if answer.replaces in e.names)
+        assert self.solution_points
+        self._variables.clear()
+        self._variables.update(self._copy(exercise.start))
+        default_type = torch.get_default_dtype()
+        try:
+            with torch.enable_grad():
+                torch.manual_seed(0)
+                for name in self.exercises:  # answers to other exercises are the solution's again
+                    if name == answer.replaces or name not in self._variables:
+                        continue
+                self.run_answer(exercise.answer)
+                examiner = self.start()
+                self.check(examiner.run(f"{answer.replaces} = answers_to_try['answers'][{place}]", "bind"))
+                self._variables[answer.replaces] = examiner.fetch(answer.replaces)
+                return sum(self._test(cell.source, cell) for cell in exercise.tests)
+        except Lost:
+            self.examiner = None
+            del self.__dict__["solution_points"]  # its stand-ins are gone with the learner's side
+            return 0
+        finally:
+            torch.set_default_dtype(default_type)
+
+
+def defined(source: str) -> list[str]:
+    """The names that a cell defines or assigns at its top level."""
+    names = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Assign):
+            names += [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+    return names
