@@ -7,6 +7,7 @@ from pathlib import Path
 
 from grading.collect import collect
 from grading.grade import Grader, grade_all
+from grading.isolation.run import Runner
 from grading.labs import CourseError, find_lab
 from grading.report import summary, write_csv
 
@@ -59,8 +60,10 @@ def grade(root: Path, lab_name: str, source: Path, out: Path) -> None:
         filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.captureWarnings(True)
-    grader = Grader(root, lab, out)
-    results = grade_all(grader, collected.submissions)
+    with Runner() as runner:
+        grader = Grader(root, lab, out, runner)
+        grader.check()
+        results = grade_all(grader, collected.submissions)
     table = out / f"{lab.notebook}.csv"
     write_csv(table, results, grader.max_points)
 

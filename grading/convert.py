@@ -13,6 +13,8 @@ from traitlets.log import get_logger
 
 from grading.labs import CourseError, Lab
 
+STEPS_OF = {"Autograde": "autograde_preprocessors"}  # elsewhere: preprocessors
+
 
 class NbgraderError(Exception):
     """nbgrader gave up; the text is the reason, which nbgrader itself only writes to its log."""
@@ -31,7 +33,12 @@ def load_config(root: Path, out: Path | None = None) -> Config:
 
 
 def run_converter(
-    converter: type[BaseConverter], config: Config, lab: Lab, student: str = "*", **settings: str
+    converter: type[BaseConverter],
+    config: Config,
+    lab: Lab,
+    student: str = "*",
+    steps: list | None = None,
+    **settings: str,
 ) -> None:
     """Run one step of nbgrader (`GenerateAssignment`, `Autograde`, `GenerateFeedback`), over older results.
 
@@ -40,6 +47,7 @@ def run_converter(
         config: from `load_config`.
         lab: nbgrader's assignment.
         student: nbgrader's id, "*" for all.
+        steps: nbconvert's preprocessors, in place of the converter's own.
         settings: for nbgrader's `CourseDirectory`: root, db_url, submitted_directory ...
 
     Raises:
@@ -57,7 +65,8 @@ def run_converter(
     os.environ["BACKBONES_PROGRESS"] = "off"  # what students passed is not the instructor's progress
     course = CourseDirectory(config=config, assignment_id=lab.folder.name, student_id=student, **settings)
     try:
-        converter(coursedir=course, config=config, force=True).start()
+        own = {} if steps is None else {STEPS_OF.get(converter.__name__, "preprocessors"): steps}
+        converter(coursedir=course, config=config, force=True, **own).start()
     except Exception as error:
         traces = [text.strip().splitlines()[-1] for text in errors if text.startswith("Traceback")]
         raise NbgraderError(traces[0].rpartition("exceptions.")[2] if traces else str(error)) from error

@@ -1,8 +1,17 @@
-"""Grade with nbgrader, one student after the other, so that one bad notebook never stops the rest."""
+"""Grade a class: notebooks run on isolated sides, several at a time; nbgrader marks one after the other.
+
+What was graded is kept with a fingerprint of the notebook and of the lab, so that the same command goes on where
+it was stopped, and grades nobody again whose notebook is the same.
+"""
 
 import contextlib
+import dataclasses
+import hashlib
+import json
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -11,15 +20,37 @@ from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateFeedback
 from nbgrader.converters.base import BaseConverter
+from nbgrader.preprocessors import Execute
 from traitlets.log import get_logger
 
 from grading.collect import Submission
 from grading.convert import NbgraderError, generate, load_config, run_converter
+from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
+from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
 from grading.repair import Ungradable, grade_id, prepare
 from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
+NO_SANDBOX = "graded without a sandbox"
+
+
+@dataclasses.dataclass
+class Attempt:
+    """A notebook that ran, or the reason why none did.
+
+    Attributes:
+        notebook: as nbgrader gets it.
+        notes: for the student.
+        outcomes: of its code cells.
+        key: fingerprint of the notebook and of what graded it.
+    """
+
+    notebook: NotebookNode | None = None
+    notes: list[str] = dataclasses.field(default_factory=list)
+    outcomes: list[dict] = dataclasses.field(default_factory=list)
+    key: str = ""
+    error: Exception | None = None
 
 
 class Grader:
@@ -27,12 +58,18 @@ class Grader:
 
     In there: release/ (the learner's version), submitted/, autograded/, feedback/, gradebook.db.
 
+    Args:
+        root: the course's folder.
+        lab: the lab.
+        out: the folder.
+        runner: runs the notebooks.
+
     Raises:
         CourseError: when the lab itself cannot be graded.
     """
 
-    def __init__(self, root: Path, lab: Lab, out: Path) -> None:
-        self.lab, self.out = lab, out
+    def __init__(self, root: Path, lab: Lab, out: Path, runner: Runner) -> None:
+        self.lab, self.out, self.runner = lab, out, runner
         self.config = load_config(root, out)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         try:
@@ -45,6 +82,9 @@ class Grader:
                 ) from error
             raise CourseError(f"nbgrader cannot build {lab.source}: {error}") from error
         self.release: NotebookNode = nbformat.read(release, as_version=4)
+        self.source: NotebookNode = nbformat.read(lab.source, as_version=4)
+        self.rules = fingerprint(nbformat.writes(self.source), runner.description)
+        self.done = Done(out / f"{lab.notebook}.done.jsonl")
         self.max_points: dict[str, float] = {
             grade_id(cell): float(cell.metadata.nbgrader.points)
             for cell in self.release.cells
@@ -54,23 +94,70 @@ class Grader:
     def folder(self, step: str, student: str) -> Path:
         return self.out / step / student / self.lab.folder.name
 
-    def grade(self, student: str, submission: Submission) -> Result:
-        """Grade one student. Whatever goes wrong becomes a note in the result."""
-        result = Result(student, submission.name)
+    def check(self) -> None:
+        """Grade the lab's own solution and its empty version: all points, and none.
+
+        Raises:
+            CourseError: where this machine would grade wrongly.
+        """
+        for notebook, right in ((self.source, True), (self.release, False)):
+            cells = cells_to_run(notebook, self.source)
+            outcomes = iter(self.runner.run(cells))
+            for cell in notebook.cells:
+                if cell.cell_type != "code":
+                    continue
+                outcome = next(outcomes)
+                if grade_id(cell) in self.max_points and (outcome["error"] is None) != right:
+                    what = "the lab's own solution loses" if right else "the lab without answers gets"
+                    reason = f" ({outcome['error'][0]}: {outcome['error'][1][:300]})" if right else ""
+                    raise CourseError(
+                        f"{what} the points of {grade_id(cell)} on this machine{reason}. Nobody was graded: their "
+                        "points would be wrong, too. Is the course's environment complete (make check)?"
+                    )
+
+    def attempt(self, submission: Submission) -> Attempt:
+        """Run what one student handed in. May be called from several threads at a time."""
+        result = Attempt()
         try:
             if submission.path is None:
                 raise Ungradable(submission.problem)
-            notebook, result.notes = prepare(submission.path, self.release)
-            self.autograde(student, notebook)
+            result.notebook, result.notes = prepare(submission.path, self.release)
+            result.key = fingerprint(nbformat.writes(result.notebook), self.rules)
+            if not self.done.has(submission.person.student, result.key):
+                result.outcomes = self.runner.run(cells_to_run(result.notebook, self.source))
+        except Exception as error:
+            result.error = error
+        return result
+
+    def grade(self, student: str, submission: Submission, attempt: Attempt | None = None) -> Result:
+        """Mark one student. Whatever goes wrong becomes a note in the result."""
+        attempt = attempt or self.attempt(submission)
+        result = Result(student, submission.name, notes=list(attempt.notes))
+        if not self.runner.bubblewrap:
+            result.marks.append(NO_SANDBOX)
+        try:
+            if attempt.error is not None:
+                raise attempt.error
+            if not attempt.outcomes:
+                with contextlib.suppress(KeyError):
+                    self.read_points(result)
+                    return result
+            self.autograde(student, attempt)
             self.read_points(result)
-            self.run(GenerateFeedback, student)
+            self.run(GenerateFeedback, student, self.feedback_steps())
+            self.done.add(student, attempt.key)
         except Exception as error:
             get_logger().exception("%s could not be graded", student)
+            self.done.add(student, "")
             self.give_up(result, error)
         return result
 
-    def autograde(self, student: str, notebook: NotebookNode) -> None:
-        """Let nbgrader run and mark `notebook`, and keep what was marked by hand before.
+    def feedback_steps(self) -> list:
+        """nbgrader's steps for the feedback, but hidden checks show what they said and not their code."""
+        return [without_hidden_tests, *GenerateFeedback.preprocessors.default()]
+
+    def autograde(self, student: str, attempt: Attempt) -> None:
+        """Let nbgrader mark the notebook that ran, and keep what was marked by hand before.
 
         nbgrader keeps points given by hand, but asks to look at every such cell again after each run. Where
         the notebook is still the one that was looked at, that request is taken back.
@@ -79,7 +166,7 @@ class Grader:
             NbgraderError: with nbgrader's reason.
         """
         path = self.folder("submitted", student) / self.lab.source.name
-        text = nbformat.writes(notebook)
+        text = nbformat.writes(attempt.notebook)
         looked_at: set[str] = set()
         if path.exists() and path.read_text(encoding="utf-8") == text:
             with self.grades(student) as grades:
@@ -88,7 +175,9 @@ class Grader:
         self.clear(student)
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
-        self.run(Autograde, student)
+        mark = None if self.runner.bubblewrap else NO_SANDBOX
+        steps = [step for step in Autograde.autograde_preprocessors.default() if step is not Execute]
+        self.run(Autograde, student, [filling(attempt.outcomes, mark), *steps])
         with self.grades(student) as grades:
             for grade in grades:
                 if grade.name in looked_at:
@@ -143,8 +232,8 @@ class Grader:
             if folder.exists():
                 nbgrader.utils.rmtree(str(folder))  # it also removes what nbgrader made read-only
 
-    def run(self, converter: type[BaseConverter], student: str) -> None:
-        """Run an nbgrader step for one student.
+    def run(self, converter: type[BaseConverter], student: str, steps: list) -> None:
+        """Run an nbgrader converter for one student.
 
         Raises:
             NbgraderError: with nbgrader's reason.
@@ -154,6 +243,7 @@ class Grader:
             self.config,
             self.lab,
             student,
+            steps=steps,
             root=str(self.out),
             source_directory=str(self.lab.folder.parent),
             **{f"{step}_directory": step for step in STEPS},
@@ -161,15 +251,64 @@ class Grader:
         )
 
 
-def grade_all(grader: Grader, submissions: dict[str, Submission]) -> list[Result]:
-    """Grade every student, with a line of progress for each."""
+class Done:
+    """Who was graded, with which notebook: a line for each, written when all of it is on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.keys: dict[str, str] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValueError):  # the last line of a run that was killed
+                    student, key = json.loads(line)
+                    self.keys[student] = key
+
+    def has(self, student: str, key: str) -> bool:
+        return bool(key) and self.keys.get(student) == key
+
+    def add(self, student: str, key: str) -> None:
+        if self.keys.get(student, "") == key:
+            return
+        self.keys[student] = key
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([student, key]) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def fingerprint(*texts: str) -> str:
+    """A checksum of texts."""
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def grade_all(grader: Grader, submissions: dict[str, Submission], workers: int | None = None) -> list[Result]:
+    """Grade every student, with a line of progress for each.
+
+    Args:
+        grader: of the lab.
+        submissions: by student.
+        workers: how many notebooks run at a time; default: one a core.
+    """
     results = []
-    for number, (student, submission) in enumerate(submissions.items(), 1):
-        print(f"{number}/{len(submissions)} {submission.name} ... ", end="", flush=True)
-        start = time.monotonic()
-        result = grader.grade(student, submission)
-        results.append(result)
-        total = sum(grader.max_points.values())
-        trouble = ", see below" if result.notes else ""
-        print(f"{result.points:.1f}/{total:g} ({time.monotonic() - start:.0f} s){trouble}", flush=True)
+    start = time.monotonic()
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    attempts: dict[str, Future[Attempt]] = {}
+    try:
+        for student, submission in submissions.items():
+            attempts[student] = pool.submit(grader.attempt, submission)
+        for number, (student, submission) in enumerate(submissions.items(), 1):
+            attempt = attempts.pop(student).result()
+            again = not attempt.outcomes and attempt.error is None
+            result = grader.grade(student, submission, attempt)
+            results.append(result)
+            total = sum(grader.max_points.values())
+            trouble = ", see below" if result.notes else ""
+            left = (time.monotonic() - start) / number * (len(submissions) - number)
+            when = "graded before" if again else f"about {left:.0f} s left" if left >= 1 else "done"
+            print(
+                f"{number}/{len(submissions)} {submission.name} ... {result.points:.1f}/{total:g} ({when}){trouble}",
+                flush=True,
+            )
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     return results

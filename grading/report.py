@@ -20,6 +20,7 @@ class Result:
     needs_manual: bool = False
     notes: list[str] = field(default_factory=list)
     graded: bool = False  # nbgrader ran it; notes can be there all the same
+    marks: list[str] = field(default_factory=list)  # how it was graded, where that was not the usual way
 
     @property
     def status(self) -> str:

@@ -131,11 +131,15 @@ class Examiner(Peer):
         return self.encode(copy.deepcopy(self.objects[number], self.objects[memo].seen))
 
     def on_is_instance(self, number: int, names: list[str]) -> bool:
-        return any(kind.__name__ in names for kind in type(self.objects[number]).__mro__ if kind is not object)
+        return any(
+            kind.__name__ in names for kind in type(self.objects[number]).__mro__ if kind is not object
+        )
 
     def on_describe(self, number: int) -> Any:
         kind = self.objects[number]
-        standard = [one for one in kind.__mro__[:-1] if one.__module__ == "builtins"]  # tuple, dict: no class there
+        standard = [
+            one for one in kind.__mro__[:-1] if one.__module__ == "builtins"
+        ]  # tuple, dict: no class there
         methods = [
             name for name, value in {key: value for one in (*standard, kind) for key, value in vars(one).items()}.items()
             if callable(value) and not isinstance(value, type | staticmethod | classmethod)
@@ -149,7 +153,9 @@ class Examiner(Peer):
         bases = tuple(self.decode(base) for base in bases)
         for base in bases:
             if not isinstance(base, type) or not derivable(base):
-                raise Refused(f"no class can be derived from {getattr(base, '__name__', base)} in the grading")
+                raise Refused(
+                    f"no class can be derived from {getattr(base, '__name__', base)} in the grading"
+                )
         body: dict[str, Any] = {"__module__": "__main__", "of_learner": True}
         for member, how, form in members:
             if member.startswith("__") and member.endswith("__") and member not in gate.MAY_DEFINE:

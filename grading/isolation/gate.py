@@ -71,11 +71,10 @@ MAY_DEFINE = {  # methods with two underscores that a learner's class may have
 MAY_CALL = MAY_DEFINE | {
     f"__{prefix}{name}__"
     for prefix in ("", "r", "i")
-    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
+    for name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift", "divmod"]
 } | {
     f"__{name}__"
-    for name in "lt le gt ge eq ne neg pos abs invert round setitem delitem reversed bool int float index "
-    "complex format".split()
+    for name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "round", "setitem", "delitem", "reversed", "bool", "int", "float", "index", "complex", "format"]
 }  # fmt: skip
 
 
@@ -94,7 +93,8 @@ def module_allowed(name: str) -> bool:
 def check_module_name(module: types.ModuleType, name: str) -> None:
     """Raises: Refused, for an attribute of a module that may not be read."""
     root = module.__name__.partition(".")[0]
-    if name.startswith("__") or (name.startswith("_") and root in ("torch", "numpy", "backbones")):
+    private = name.startswith("_") and not name.startswith("_foreach_")
+    if name.startswith("__") or (private and root in ("torch", "numpy", "backbones")):
         raise Refused(f"module {module.__name__!r} has no attribute {name!r} in the grading")
     if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()):
         raise Refused(f"{module.__name__}.{name} is not available in the grading: it reads or writes files")
@@ -119,7 +119,9 @@ def of_learner(thing: Any) -> bool:
 def check_set(thing: Any, name: str) -> None:
     """Raises: Refused, where setting an attribute would change what a test relies on."""
     check_attribute(thing, name)
-    if isinstance(thing, (types.ModuleType, *FUNCTIONS)) or (isinstance(thing, type) and not of_learner(thing)):
+    if isinstance(thing, (types.ModuleType, *FUNCTIONS)) or (
+        isinstance(thing, type) and not of_learner(thing)
+    ):
         raise Refused(f"{name!r} cannot be set in the grading: it is not yours")
     if not of_learner(thing) and callable(getattr(type(thing), name, None)):
         raise Refused(f"{name!r} is a method of {type(thing).__name__} and cannot be replaced in the grading")
@@ -150,7 +152,9 @@ def is_standard(value: Any) -> bool:
     """Whether a module, class or function is the standard library's: the learner's side has it itself."""
     if isinstance(value, types.ModuleType):
         name = value.__name__
-        return name.partition(".")[0] in sys.stdlib_module_names - {"random", "__main__"} and name in sys.modules
+        return (
+            name.partition(".")[0] in sys.stdlib_module_names - {"random", "__main__"} and name in sys.modules
+        )
     if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return False
     module, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "")
@@ -189,7 +193,15 @@ def function_allowed(function: Any) -> bool:
     root = module.partition(".")[0]
     if root == "builtins":
         return name in SAFE_BUILTINS
-    return root in ROOTS or root in ("math", "operator", "itertools", "functools", "copy", "contextlib", "random")
+    return root in ROOTS or root in (
+        "math",
+        "operator",
+        "itertools",
+        "functools",
+        "copy",
+        "contextlib",
+        "random",
+    )
 
 
 def builtin(name: str) -> Any:

@@ -5,18 +5,21 @@ Torch, numpy and the course's own package stay on the tests' side. What a cell h
 the gate and then does it with the real object. So there is nothing here that a learner could patch to be
 called right, and nothing of the tests to be read.
 
-Run as a script by sandbox.py: `python learner.py FD`, where FD is the number of a connected socket.
+Run as a script, see `main`; sandbox.py has the command.
 """
 
 import builtins
 import contextlib
+import ctypes
 import importlib.abc
 import importlib.util
 import io
 import itertools
 import linecache
 import os
+import resource
 import socket
+import struct
 import sys
 import traceback
 import types
@@ -25,18 +28,35 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from wire import PLAIN, Lost, Peer, Wire  # noqa: E402  (it lies beside this script, without its package)
+from wire import PLAIN, Lost, Peer, Wire
 
-MAX_OUTPUT = 100_000  # characters that a cell may print
 # Drawing and displaying decides no points: a learner's own cells may do it, and nothing happens.
 ABSENT = ("matplotlib", "IPython", "ipywidgets", "seaborn", "plotly", "tqdm", "pandas", "grading")
-BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
+BINARY = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+    "divmod",
+]
 DUNDERS = {
     *(f"__{prefix}{name}__" for name in BINARY for prefix in ("", "r", "i")),
-    *(f"__{name}__" for name in "lt le gt ge eq ne neg pos abs invert round".split()),
-    *(f"__{name}__" for name in "getitem setitem delitem contains len iter next reversed".split()),
-    *(f"__{name}__" for name in "bool int float index complex str repr format".split()),
-    *(f"__{name}__" for name in "init call enter".split()),
+    *(f"__{name}__" for name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "round"]),
+    *(
+        f"__{name}__"
+        for name in ["getitem", "setitem", "delitem", "contains", "len", "iter", "next", "reversed"]
+    ),
+    *(f"__{name}__" for name in ["bool", "int", "float", "index", "complex", "str", "repr", "format"]),
+    *(f"__{name}__" for name in ["init", "call", "enter"]),
 }
 
 side: "Learner"  # made at the bottom; there is one in a process
@@ -207,10 +227,10 @@ class Printed(io.TextIOBase):
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self.length = 0
+        self.length, self.limit = 0, 100_000
 
     def write(self, text: str) -> int:
-        room = MAX_OUTPUT - self.length
+        room = self.limit - self.length
         if room > 0:
             self.parts.append(text[:room] + ("\n[cut here]" if len(text) > room else ""))
         self.length += len(text)
@@ -302,7 +322,13 @@ class Learner(Peer):
             kind = "iterator"
         else:
             kind = "object"
-        return ["mine", number, kind, str(getattr(value, "__name__", type(value).__name__)), *self.signs(value)]
+        return [
+            "mine",
+            number,
+            kind,
+            str(getattr(value, "__name__", type(value).__name__)),
+            *self.signs(value),
+        ]
 
     def signs(self, value: Any) -> list:
         """What the stand-in on the tests' side shows of it: its documentation and its parameters."""
@@ -468,13 +494,59 @@ def flat(kinds: Any) -> list[type]:
 REAL_ISINSTANCE, REAL_ID = isinstance, id
 
 
+def confine(megabytes: int, seconds: int) -> None:
+    """Limits that this process cannot take back, and no new process, thread, program or socket.
+
+    Where the system knows no such filter (not Linux, or another processor), bubblewrap's walls stand alone.
+    """
+    for what, most in (
+        (resource.RLIMIT_AS, megabytes * 1_000_000),
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_FSIZE, 50_000_000),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (most, most))
+    forbidden = FORBIDDEN.get(os.uname().machine)
+    if sys.platform != "linux" or forbidden is None:
+        return
+    # A program for the kernel (man 2 seccomp): load the number of the call; where it is forbidden, EPERM.
+    architecture, calls = forbidden
+    steps = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x00050001), (0x20, 0, 0, 0)]
+    steps += [(0x15, len(calls) - place, 0, call) for place, call in enumerate(calls)]
+    steps += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
+    program = b"".join(struct.pack("HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(program, len(program))
+    filter_ = struct.pack("HP", len(steps), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    libc.prctl(22, 2, ctypes.c_char_p(filter_), 0, 0)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
+FORBIDDEN = {  # clone, clone3, fork, vfork, execve, execveat, socket, connect, ptrace, process_vm_*, io_uring_setup,
+    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load
+    "x86_64": (0xC000003E, (56, 435, 57, 58, 59, 322, 41, 42, 101, 310, 311, 425, 321, 323, 298, 165, 272, 308, 250,
+                            248, 249, 246)),
+    "aarch64": (0xC00000B7, (220, 435, 221, 281, 198, 203, 117, 270, 271, 425, 280, 282, 241, 40, 97, 268, 219, 217,
+                             218, 104)),
+}  # fmt: skip
+
+
 def main() -> None:
-    """Serve the tests' side until it closes the socket."""
+    """Serve the tests' side until it closes the socket.
+
+    Arguments: the file descriptor of the socket, megabytes, CPU-seconds, characters that a cell may print.
+    """
     global side
+    number, megabytes, seconds, characters = (int(text) for text in sys.argv[1:5])
+    confine(megabytes, seconds)
     builtins.isinstance, builtins.id = is_instance, identity
     builtins.display = builtins.get_ipython = Nothing()
-    side = Learner(Wire(socket.socket(fileno=int(sys.argv[1]))))
+    builtins.exit = builtins.quit = sys.exit
+    side = Learner(Wire(socket.socket(fileno=number)))
     side.classes[0] = Remote
+    side.printed.limit = characters
     sys.meta_path.insert(0, Finder())
     sys.modules.pop("random", None)
     sys.setrecursionlimit(3000)

@@ -2,11 +2,7 @@
 
 import ast
 import functools
-import socket
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from lab_runner import Answer, Lab, is_answer, is_test, run
@@ -14,10 +10,11 @@ from nbformat import NotebookNode
 
 from grading.isolation import sandbox
 from grading.isolation.examiner import Examiner
-from grading.isolation.wire import Lost
+from grading.isolation.wire import Lost, Wire
 
+LIMITS = sandbox.Limits()
 MUTANTS = Path(__file__).resolve().parents[1] / "labs" / "mutants"
-COLLECT = '''
+COLLECT = """
 import sys, types
 
 class Answers(list):
@@ -30,7 +27,7 @@ module.Answers = Answers
 sys.modules["lab_runner"] = module
 answers_to_try = {"__name__": "mutants"}
 exec(compile(SOURCE, "mutants", "exec"), answers_to_try)
-'''
+"""
 
 
 class IsolatedLab(Lab):
@@ -43,7 +40,11 @@ class IsolatedLab(Lab):
 
     def start(self) -> Examiner:
         if self.examiner is None:
-            self.examiner = sandbox.start(self._variables, seconds=100, sandboxed=False)
+            self.process, connection = sandbox.start(
+                lambda number: sandbox.learner_command(None, number, LIMITS)
+            )
+            connection.settimeout(100)
+            self.examiner = Examiner(Wire(connection), self._variables)
             self.check(self.examiner.run(f"SOURCE = {self.mutants!r}\n{COLLECT}", "mutants"))
         return self.examiner
 
@@ -106,5 +107,9 @@ def defined(source: str) -> list[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
         elif isinstance(node, ast.Assign):
-            names += [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+            names += [
+                one.id
+                for one in ast.walk(node)
+                if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+            ]
     return names

@@ -1,0 +1,118 @@
+"""From a notebook to the cells that the two sides run, and from what they said back to a notebook."""
+
+import ast
+import re
+from collections.abc import Callable
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from nbgrader.utils import is_grade, is_solution
+
+from grading.repair import grade_id
+
+HIDDEN = re.compile(
+    r"^[ \t]*### BEGIN HIDDEN TESTS.*?(?:^[ \t]*### END HIDDEN TESTS[^\n]*\n?|\Z)", re.DOTALL | re.MULTILINE
+)
+MAGIC = re.compile(r"^\s*[%!?]|^[^\n]*\?\s*$", re.MULTILINE)
+
+
+def asked_for(source: NotebookNode) -> set[str]:
+    """The names that the lab's exercises ask for: what their answers define or assign at the top level.
+
+    Args:
+        source: the lab with its solutions.
+    """
+    names: set[str] = set()
+    for cell in source.cells:
+        if cell.cell_type == "code" and is_solution(cell):
+            for node in ast.parse(cell.source).body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                    names.add(node.name)
+                elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                    parts = ast.walk(node)
+                    names |= {
+                        one.id
+                        for one in parts
+                        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+                    }
+    return names
+
+
+def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
+    """The code cells of a notebook, each with the side that runs it.
+
+    The lab's own cells and tests run as they stand in `source`, whatever the notebook says. Answers, and cells
+    that the lab does not have, run on the learner's side.
+
+    Args:
+        notebook: as `repair.prepare` makes it.
+        source: the lab with its solutions and hidden tests.
+
+    Returns:
+        Of each code cell {"side", "source", "names", "hidden"}, see tests_side.Notebook.
+    """
+    names = sorted(asked_for(source))
+    own = {key: cell for cell in source.cells if (key := grade_id(cell))}
+    given = {cell.source.strip() for cell in source.cells if cell.cell_type == "code" and not grade_id(cell)}
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        lab_cell = own.get(grade_id(cell) or "")
+        if lab_cell is not None and not is_solution(lab_cell):
+            cells.append(
+                {"side": "tests", "source": lab_cell.source, "names": [], "hidden": bool(is_grade(lab_cell))}
+            )
+        elif lab_cell is None and cell.source.strip() in given:
+            cells.append({"side": "tests", "source": cell.source, "names": [], "hidden": False})
+        else:
+            cells.append({"side": "learner", "source": plain(cell.source), "names": names, "hidden": False})
+    return cells
+
+
+def plain(source: str) -> str:
+    """A cell as Python: IPython's %magic, !command and help? become calls that do nothing while grading."""
+    if not MAGIC.search(source):
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        return TransformerManager().transform_cell(source)
+    except SyntaxError:
+        return source
+
+
+def filling(outcomes: list[dict], mark: str | None = None) -> Callable[[NotebookNode, dict], tuple]:
+    """A step for nbgrader in place of running a notebook: write what the sides said into its cells.
+
+    Args:
+        outcomes: of its code cells, from Runner.run.
+        mark: a sentence for the top of the notebook.
+    """
+
+    def fill_in(notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if len(code) != len(outcomes):
+            raise ValueError(f"the notebook has {len(code)} code cells, but {len(outcomes)} were run")
+        for number, (cell, outcome) in enumerate(zip(code, outcomes, strict=True), 1):
+            cell.execution_count, cell.outputs = number, []
+            if outcome["printed"]:
+                cell.outputs.append(new_output("stream", name="stdout", text=outcome["printed"]))
+            if outcome["error"]:
+                name, text, lines = outcome["error"]
+                cell.outputs.append(
+                    new_output("error", ename=name, evalue=text, traceback=lines.splitlines())
+                )
+        if mark:
+            notebook.metadata["backbones_grading"] = mark
+        return notebook, resources
+
+    return fill_in
+
+
+def without_hidden_tests(notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+    """A step for nbgrader's feedback: hidden checks show what they said, not how they are written."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and is_grade(cell):
+            cell.source = HIDDEN.sub("# (hidden checks)\n", cell.source)
+    return notebook, resources

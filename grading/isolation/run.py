@@ -1,0 +1,123 @@
+"""Runs one notebook after the other on the two sides, from the instructor's process, which runs none of it."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import threading
+
+from grading.isolation import sandbox
+from grading.isolation.sandbox import Limits
+from grading.labs import CourseError
+
+
+class Runner:
+    """A warm tests' side. Several notebooks may run at a time, each from a thread of its own.
+
+    Args:
+        sandboxed: under bubblewrap; otherwise as plain processes with all the instructor's rights.
+        limits: for each notebook.
+
+    Raises:
+        CourseError: where bubblewrap is missing, or the tests' side does not start.
+    """
+
+    def __init__(self, sandboxed: bool = True, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.bubblewrap = sandbox.require() if sandboxed else None
+        environment = {**os.environ, "PYTHONPATH": str(sandbox.COURSE)} if not sandboxed else None
+        self.process, self.socket = sandbox.start(
+            lambda number: sandbox.tests_command(self.bubblewrap, number, self.limits),
+            stderr=subprocess.PIPE, env=environment,
+        )  # fmt: skip
+        self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}"
+        self.lock = threading.Lock()
+        self.errors = bytearray()
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.socket.settimeout(300)
+        if self.socket.recv(1) != b"w":
+            self.process.wait(10)
+            raise CourseError(f"the tests' side does not start: {self.last_error()}")
+
+    def listen(self) -> None:
+        """Keep the last of what the tests' side writes to stderr."""
+        for line in self.process.stderr:
+            self.errors += line
+            del self.errors[:-20_000]
+
+    def last_error(self) -> str:
+        lines = self.errors.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"status {self.process.poll()}"
+
+    def run(self, cells: list[dict]) -> list[dict]:
+        """Run a notebook's code cells.
+
+        Args:
+            cells: each {"side", "source", "names", "hidden"}, see tests_side.Notebook.
+
+        Returns:
+            Of each cell {"printed": text, "error": [name, text, lines] or None}. Cells that could not run any
+            more say so in their error.
+        """
+        ours, theirs = socket.socketpair()
+        with self.lock:
+            socket.send_fds(self.socket, [b"n"], [theirs.fileno()])
+        theirs.close()
+        learners: list[subprocess.Popen] = []
+        limits = self.limits
+        request = {
+            "cells": cells,
+            "cell_seconds": limits.cell_seconds,
+            "seconds": limits.notebook_seconds,
+            "characters": limits.output_characters,
+        }
+        results: list[dict] = []
+        why = "the tests' side ended: too much memory?"
+        try:
+            ours.settimeout(limits.notebook_seconds + limits.cell_seconds + 60)
+            ours.sendall(json.dumps(request).encode() + b"\n")
+            messages = ours.makefile("rb")
+            while line := messages.readline():
+                message = json.loads(line)
+                if message.get("end"):
+                    break
+                if message.get("learner"):
+                    learners.append(self.start_learner(ours))
+                else:
+                    results.append({"printed": str(message["printed"]), "error": message["error"]})
+        except TimeoutError:
+            why = "the notebook used up its time: this cell was not run"
+        except (OSError, ValueError) as error:
+            why = f"the tests' side ended: {error}"
+        finally:
+            ours.close()
+            for process in learners:
+                with contextlib.suppress(OSError):
+                    process.kill()
+                process.wait()
+        missing = len(cells) - len(results)
+        return results[: len(cells)] + [{"printed": "", "error": ["RuntimeError", why, why]}] * missing
+
+    def start_learner(self, control: socket.socket) -> subprocess.Popen:
+        """Start a learner's side and hand its socket to the tests' side."""
+        process, end = sandbox.start(
+            lambda number: sandbox.learner_command(self.bubblewrap, number, self.limits),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={},
+        )  # fmt: skip
+        socket.send_fds(control, [b"l"], [end.fileno()])
+        end.close()
+        return process
+
+    def close(self) -> None:
+        """End the tests' side."""
+        self.socket.close()
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.process.wait()
+
+    def __enter__(self) -> "Runner":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

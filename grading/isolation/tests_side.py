@@ -1,0 +1,228 @@
+"""The tests' side as a process: a warm Python forks a child for each submission, which runs one notebook.
+
+    python -m grading.isolation.tests_side FD MEGABYTES
+
+The first message on the socket FD comes with a socket for each submission. On that one the child gets its cells,
+asks for learner's sides (a file descriptor each), and gives the outcome of each cell as soon as it is known, so
+that whatever happens afterwards, these points are safe.
+"""
+
+import builtins
+import contextlib
+import io
+import json
+import linecache
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from grading.isolation.examiner import Examiner
+from grading.isolation.wire import Lost, Wire
+
+WARM = ("torch", "torchvision", "numpy", "backbones", "backbones.tasks", "backbones.data", "backbones.plots",
+        "backbones.explore", "grading.kinds", "matplotlib.pyplot", "ipywidgets", "torch.utils.flop_counter")  # fmt: skip
+TRIES = 8  # learner's sides for one notebook: each exercise may end one
+
+
+class OutOfTime(BaseException):
+    """A cell or the notebook used up its time. No `except Exception` of a cell may swallow it."""
+
+
+class Notebook:
+    """One submission: its variables on this side, and a learner's side that is replaced when it is lost.
+
+    Args:
+        control: to the instructor's process.
+        cells: each {"side": "tests" or "learner", "source": text, "names": what an answer defines}.
+        cell_seconds: for one cell.
+        seconds: for all of them.
+    """
+
+    def __init__(
+        self, control: socket.socket, cells: list[dict], cell_seconds: float, seconds: float
+    ) -> None:
+        self.control, self.cells = control, cells
+        self.cell_seconds, self.end = cell_seconds, time.monotonic() + seconds
+        self.variables: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
+        self.hidden: set[str] = set()
+        self.done: list[tuple[str, list[str], str]] = []  # the learner's cells that ran: source, names, title
+        self.examiner: Examiner | None = None
+        self.tries = 0
+
+    def run(self) -> Iterator[dict]:
+        """The outcome of each cell: what it printed, and its error as [name, text, lines] or None."""
+        for number, cell in enumerate(self.cells):
+            title = f"<cell {number + 1}>"
+            if time.monotonic() > self.end:
+                yield outcome("", too_late("the notebook used up its time: this cell was not run"))
+                continue
+            run = self.run_learners if cell["side"] == "learner" else self.run_ours
+            yield run(cell, title)
+
+    def run_ours(self, cell: dict, title: str) -> dict:
+        """Run a cell of the lab: what it gives, or a test."""
+        source = cell["source"]
+        linecache.cache[title] = len(source), None, source.splitlines(keepends=True), title
+        before = set(self.variables)
+        printed, trouble = io.StringIO(), None
+        try:
+            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), self.clock():
+                exec(compile(source, title, "exec"), self.variables)
+        except (Lost, OutOfTime) as error:
+            trouble = too_late(self.replace(error))
+        except BaseException as error:
+            trouble = told(error, "" if cell.get("hidden") else title)
+        if cell.get("hidden"):
+            self.hidden |= set(self.variables) - before
+        self.tidy()
+        return outcome(printed.getvalue(), trouble)
+
+    def run_learners(self, cell: dict, title: str) -> dict:
+        """Run a cell of the learner's, and take over the names that the exercise asks for."""
+        try:
+            with self.clock():
+                printed, trouble, names = self.side().run(cell["source"], title)
+                wanted = [name for name in names if name in cell["names"]]
+                for name in wanted:
+                    self.variables[name] = self.side().fetch(name)
+        except (Lost, OutOfTime) as error:
+            return outcome("", too_late(self.replace(error)))
+        except Exception as error:
+            return outcome("", told(error, title))
+        self.done.append((cell["source"], wanted, title))
+        return outcome(str(printed), trouble and [str(part) for part in trouble])
+
+    def side(self) -> Examiner:
+        """The learner's side; a new one where the last was lost, in which the cells so far run again."""
+        if self.examiner is None:
+            if self.tries >= TRIES:
+                raise Lost(
+                    f"{TRIES} times something in this notebook hung or ended its process: no more tries"
+                )
+            self.tries += 1
+            send(self.control, {"learner": True})
+            _, numbers, _, _ = socket.recv_fds(self.control, 1, 1)
+            self.examiner = Examiner(Wire(socket.socket(fileno=numbers[0])), self.variables)
+            self.examiner.hidden = self.hidden
+            for source, names, title in self.done:
+                self.examiner.run(source, title)
+                for name in names:
+                    with contextlib.suppress(Exception):
+                        self.variables[name] = self.examiner.fetch(name)
+        return self.examiner
+
+    def replace(self, error: BaseException) -> str:
+        """End the learner's side; what happened, for the learner."""
+        if self.examiner is not None:
+            self.examiner.wire.connection.close()
+            self.examiner = None
+            with contextlib.suppress(Exception, Lost, OutOfTime), self.clock():
+                self.side()
+        if isinstance(error, OutOfTime):
+            return f"this cell did not end within {self.cell_seconds:g} s: does a loop never end?"
+        return f"the process of your code ended, or did not answer ({error}): exit(), too much memory, or a crash"
+
+    @contextlib.contextmanager
+    def clock(self) -> Iterator[None]:
+        """Raise OutOfTime when the cell's or the notebook's time is over."""
+        seconds = max(min(self.cell_seconds, self.end - time.monotonic()), 1)
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again each second, where the first was swallowed
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def tidy(self) -> None:
+        """Between cells: gradients on, the usual type, no figure left open."""
+        import matplotlib.pyplot as plt
+        import torch
+
+        torch.set_grad_enabled(True)
+        torch.set_default_dtype(torch.float32)
+        plt.close("all")
+
+
+def ring(*_: object) -> None:
+    raise OutOfTime
+
+
+def outcome(printed: str, trouble: list | None) -> dict:
+    return {"printed": printed, "error": trouble}
+
+
+def too_late(text: str) -> list:
+    return ["TimeoutError", text, text]
+
+
+def told(error: BaseException, title: str) -> list:
+    """An error in words: name, text, the lines of the cell that led to it; of hidden tests no lines."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if title and frame.filename == title
+    ]
+    try:
+        lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+        return [type(error).__name__, str(error)[:4000], "".join(lines)[-8000:]]
+    except Exception:  # an error whose text is an error
+        return [type(error).__name__, "", title]
+
+
+def send(connection: socket.socket, message: dict) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+def serve(control: socket.socket, megabytes: int) -> None:
+    """Run the notebook that comes over `control`."""
+    request = json.loads(control.makefile("rb").readline())
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    with contextlib.suppress(ValueError, OSError):
+        space = (used + megabytes) * 1_000_000 + 8_000_000_000  # what torch maps without using it counts too
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+    notebook = Notebook(control, request["cells"], request["cell_seconds"], request["seconds"])
+    for result in notebook.run():
+        result["printed"] = result["printed"][: request["characters"]]
+        send(control, result)
+    send(control, {"end": True})
+
+
+def main() -> None:
+    """Get warm, then fork a child for each socket that comes."""
+    here, megabytes = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    os.environ["BACKBONES_PROGRESS"] = "off"
+    os.environ["MPLBACKEND"] = "agg"
+    builtins.display = lambda *things, **options: None
+    builtins.get_ipython = lambda: None
+    for name in WARM:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    import torch
+
+    torch.set_num_threads(1)
+    here.sendall(b"w")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        data, numbers, _, _ = socket.recv_fds(here, 1, 1)
+        if not data:
+            return
+        if os.fork() == 0:
+            here.close()
+            status = 1
+            try:
+                serve(socket.socket(fileno=numbers[0]), megabytes)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        os.close(numbers[0])
+
+
+if __name__ == "__main__":
+    main()
