@@ -15,7 +15,7 @@ from typing import Any
 
 ROOTS = {
     "torch", "numpy", "backbones", "torchvision", "timm", "sklearn", "scipy", "networkx", "torchmetrics",
-    "random", "pytorch_lightning", "lightning", "__main__",
+    "random", "hashlib", "_hashlib", "_sha2", "_md5", "_sha1", "_sha3", "_blake2", "pytorch_lightning", "lightning", "__main__",
 }  # fmt: skip
 TORCH = {  # of torch's own modules only these; the others load, save, compile, distribute or patch
     "", "nn", "nn.functional", "nn.init", "nn.modules", "nn.utils", "nn.utils.rnn", "nn.parameter", "linalg",
@@ -103,7 +103,8 @@ def check_module_name(module: types.ModuleType, name: str) -> None:
 def check_attribute(thing: Any, name: str) -> None:
     """Raises: Refused, for an attribute of an object or class that may not be read, set or deleted."""
     if name in DENIED_ATTRIBUTES or (name.startswith("_") and name not in PRIVATE | NAMES):
-        if isinstance(name, str) and name.startswith("_") and not name.startswith("__") and of_learner(thing):
+        own = name == "__dict__" or (name.startswith("_") and not name.startswith("__"))
+        if own and of_learner(thing) and not isinstance(thing, type):
             return
         raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
     if isinstance(thing, FUNCTIONS) and name not in NAMES:
@@ -153,12 +154,12 @@ def is_standard(value: Any) -> bool:
     if isinstance(value, types.ModuleType):
         name = value.__name__
         return (
-            name.partition(".")[0] in sys.stdlib_module_names - {"random", "__main__"} and name in sys.modules
+            name.partition(".")[0] in sys.stdlib_module_names - {"random", "hashlib", "__main__"} and name in sys.modules
         )
     if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return False
     module, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "")
-    if module.partition(".")[0] not in sys.stdlib_module_names or module in ("random", "__main__", "_random"):
+    if module.partition(".")[0] not in sys.stdlib_module_names or module.lstrip("_") in ("random", "main__", "hashlib", "sha2", "md5"):
         return False
     return getattr(sys.modules.get(module), name, None) is value
 

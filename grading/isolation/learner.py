@@ -66,6 +66,7 @@ class RemoteMeta(type):
     """Of the classes of the tests' side. A class that the learner derives from one exists on both sides."""
 
     def __new__(mcs, name: str, bases: tuple, members: dict, number: int | None = None) -> type:
+        members.setdefault("__slots__", ())  # whatever an object holds is on the tests' side
         made = super().__new__(mcs, name, bases, members)
         type.__setattr__(made, "_of_learner", number is None)
         if number is None:
@@ -96,6 +97,13 @@ class Remote(metaclass=RemoteMeta, number=0):
 
     __slots__ = ("__weakref__", "_id")
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return side.ask("new", cls._number)  # without __init__; `cls(...)` does not come here
+
+    @property
+    def __dict__(self) -> dict:
+        return side.ask("get", self._id, "__dict__")
+
     def __getattr__(self, name: str) -> Any:
         return side.ask("get", object.__getattribute__(self, "_id"), name)
 
@@ -114,6 +122,9 @@ class Remote(metaclass=RemoteMeta, number=0):
 
     def __hash__(self) -> int:
         return side.ask("hash", self._id)
+
+    def __bytes__(self) -> bytes:
+        return side.ask("bytes", self._id)
 
     def __dir__(self) -> list:
         return side.ask("dir", self._id)
@@ -209,7 +220,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-REMOTE_ANYWAY = ("random",)  # its hidden state is the tests' side's, so that a test sees who moves it
+REMOTE_ANYWAY = (
+    "random",  # its hidden state is the tests' side's, so that a test sees who moves it
+    "hashlib",  # it takes the memory of arrays, which is there
+)
 
 
 class Builtins(dict):
@@ -485,13 +499,18 @@ def identity(value: Any) -> int:
     return side.ask("identity", value._id) if REAL_ISINSTANCE(value, Remote) else REAL_ID(value)
 
 
+def memory_of(value: Any) -> memoryview:
+    """`memoryview`, of a copy for an array of the tests' side."""
+    return REAL_VIEW(bytes(value) if REAL_ISINSTANCE(value, Remote) else value)
+
+
 def flat(kinds: Any) -> list[type]:
     """The classes in a class, a union, or a tuple of these."""
     parts = kinds if REAL_ISINSTANCE(kinds, tuple) else getattr(kinds, "__args__", None)
     return [kinds] if parts is None else [one for part in parts for one in flat(part)]
 
 
-REAL_ISINSTANCE, REAL_ID = isinstance, id
+REAL_ISINSTANCE, REAL_ID, REAL_VIEW = isinstance, id, memoryview
 
 
 def confine(megabytes: int, seconds: int) -> None:
@@ -541,14 +560,15 @@ def main() -> None:
     global side
     number, megabytes, seconds, characters = (int(text) for text in sys.argv[1:5])
     confine(megabytes, seconds)
-    builtins.isinstance, builtins.id = is_instance, identity
+    builtins.isinstance, builtins.id, builtins.memoryview = is_instance, identity, memory_of
     builtins.display = builtins.get_ipython = Nothing()
     builtins.exit = builtins.quit = sys.exit
     side = Learner(Wire(socket.socket(fileno=number)))
     side.classes[0] = Remote
     side.printed.limit = characters
     sys.meta_path.insert(0, Finder())
-    sys.modules.pop("random", None)
+    for name in REMOTE_ANYWAY:
+        sys.modules.pop(name, None)
     sys.setrecursionlimit(3000)
     with contextlib.suppress(Lost):  # the tests' side has ended
         side.serve_for_ever()
