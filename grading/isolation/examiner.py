@@ -5,11 +5,14 @@ whose methods ask. So test cells stay ordinary cells, and compare real tensors b
 """
 
 import copy
+import functools
 import importlib
 import sys
 import types
 import typing
 import weakref
+from collections import namedtuple
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from grading.isolation import gate
@@ -33,6 +36,8 @@ class Examiner(Peer):
         self.next_number = 1
         self.stand_ins: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
+        self.depth = 0  # of calls into the learner's side
+        self.borrowed: list[tuple[Any, str, Any]] = []
         self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
 
     # What tests ask -----------------------------------------------------------------------------------------
@@ -53,7 +58,23 @@ class Examiner(Peer):
     def call(self, number: int, args: tuple, kwargs: dict) -> Any:
         """Call a function or method of the learner's."""
         names = {name: self.encode(value, pair=True) for name, value in kwargs.items()}
-        return self.ask("call", number, self.encode(args, pair=True), names)
+        form = self.encode(args, pair=True)
+        self.depth += 1
+        try:
+            return self.ask("call", number, form, names)
+        finally:
+            self.depth -= 1
+            if not self.depth:
+                self.give_back()
+
+    def give_back(self) -> None:
+        """Put methods of the tests' own objects back that an answer replaced while it worked."""
+        while self.borrowed:
+            thing, name, before = self.borrowed.pop()
+            if before is None:
+                vars(thing).pop(name, None)
+            else:
+                vars(thing)[name] = before
 
     # What the learner's side asks ---------------------------------------------------------------------------
 
@@ -74,13 +95,22 @@ class Examiner(Peer):
 
     def on_get(self, number: int, name: str) -> Any:
         thing = self.objects[number]
+        if name == "__dict__" and isinstance(thing, gate.torch_module()):
+            attributes = Attributes(self, thing)
+            self.number(attributes)  # of this file, which the gate does not know
+            return self.encode(attributes)
         gate.check_attribute(thing, name)
         return self.encode(getattr(thing, name), pair=True)
 
     def on_set(self, number: int, name: str, form: Any) -> None:
-        thing = self.objects[number]
+        self.put(self.objects[number], name, self.decode(form))
+
+    def put(self, thing: Any, name: str, value: Any) -> None:
+        """Set an attribute for the learner's side."""
         gate.check_set(thing, name)
-        setattr(thing, name, self.decode(form))
+        if name == "forward" and not gate.of_learner(thing):
+            self.borrowed.append((thing, name, vars(thing).get(name)))
+        setattr(thing, name, value)
 
     def on_delete(self, number: int, name: str) -> None:
         thing = self.objects[number]
@@ -146,15 +176,10 @@ class Examiner(Peer):
 
     def on_describe(self, number: int) -> Any:
         kind = self.objects[number]
-        standard = [
-            one for one in kind.__mro__[:-1] if one.__module__ == "builtins"
-        ]  # tuple, dict: no class there
-        methods = [
-            name for name, value in {key: value for one in (*standard, kind) for key, value in vars(one).items()}.items()
-            if callable(value) and not isinstance(value, type | staticmethod | classmethod)
-            and (name in gate.MAY_CALL or not name.startswith("_") or name in gate.PRIVATE)
-            and name not in gate.DENIED_ATTRIBUTES and name not in ("__getattr__", "__exit__")
-        ]  # fmt: skip
+        # Of the standard library (tuple, MutableMapping): no classes of the learner's side, but methods of this one.
+        standard = [one for one in kind.__mro__[-2::-1] if gate.is_standard(one)]
+        members = {name: value for one in (*standard, kind) for name, value in vars(one).items()}
+        methods = [name for name, value in members.items() if callable(value) and gate.is_method(name, value)]
         bases = [base for base in kind.__bases__ if base is not object and gate.class_allowed(base)]
         return self.encode((kind.__name__, tuple(bases), methods, issubclass(kind, BaseException)))
 
@@ -199,12 +224,12 @@ class Examiner(Peer):
     def encode_object(self, value: Any, pair: bool) -> list:
         if id(value) in self.their_number:
             return ["yours", self.their_number[id(value)]]
+        if isinstance(value, ALIASES):  # annotations mean nothing to the learner's side
+            return ["standard", "typing", "Any"]
         if id(value) not in self.number_of:
             gate.check_value(value)
         if isinstance(value, types.ModuleType):
             return ["module", value.__name__]
-        if isinstance(value, ALIASES):
-            return ["standard", "typing", "Any"]
         if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
             if gate.is_standard(value):
                 return ["standard", value.__module__, value.__name__]
@@ -224,6 +249,8 @@ class Examiner(Peer):
             return self.objects[number]
         if kind == "builtin":
             return gate.builtin(number)
+        if kind == "named":
+            return named_tuple(str(number), tuple(map(str, form[2])))(*(self.decode(item) for item in form[3]))
         if kind == "module":
             return self.module(number)
         found = self.stand_ins.get(number)
@@ -287,6 +314,38 @@ class Examiner(Peer):
 
 
 ALIASES = (types.GenericAlias, types.UnionType, type(typing.List[int]), type(typing.Any))  # noqa: UP006
+
+
+class Attributes(MutableMapping):
+    """`__dict__` of a module for the learner's side, under the rules for setting attributes."""
+
+    def __init__(self, side: Examiner, thing: Any) -> None:
+        self.__side, self.__thing = side, thing
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in vars(self.__thing):
+            raise KeyError(name)
+        gate.check_attribute(self.__thing, name)
+        return vars(self.__thing)[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.__side.put(self.__thing, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        gate.check_set(self.__thing, name)
+        del vars(self.__thing)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name in vars(self.__thing) if not name.startswith("__")])
+
+    def __len__(self) -> int:
+        return len(vars(self.__thing))
+
+
+@functools.cache
+def named_tuple(name: str, fields: tuple[str, ...]) -> type:
+    """A named tuple's class like the learner's."""
+    return namedtuple(name if name.isidentifier() else "Row", fields, rename=True, module="__main__")
 
 
 class Memo:

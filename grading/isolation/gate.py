@@ -9,6 +9,7 @@ packages the few things that read or write files, or memory past the end of an a
 """
 
 import builtins
+import functools
 import sys
 import types
 from typing import Any
@@ -103,12 +104,26 @@ def check_module_name(module: types.ModuleType, name: str) -> None:
 def check_attribute(thing: Any, name: str) -> None:
     """Raises: Refused, for an attribute of an object or class that may not be read, set or deleted."""
     if name in DENIED_ATTRIBUTES or (name.startswith("_") and name not in PRIVATE | NAMES):
-        own = name == "__dict__" or (name.startswith("_") and not name.startswith("__"))
-        if own and of_learner(thing) and not isinstance(thing, type):
+        if name.startswith("_") and not name.startswith("__") and of_learner(thing) and not isinstance(thing, type):
             return
         raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
     if isinstance(thing, FUNCTIONS) and name not in NAMES:
         raise Refused(f"'function' object has no attribute {name!r} in the grading")
+
+
+def is_method(name: str, value: Any) -> bool:
+    """Whether what stands in a class is a method that the learner's side may call."""
+    if isinstance(value, type | staticmethod | classmethod) or name in DENIED_ATTRIBUTES | {"__getattr__", "__exit__"}:
+        return False
+    return name in MAY_CALL | PRIVATE or not name.startswith("_")
+
+
+@functools.cache
+def torch_module() -> type:
+    """torch.nn.Module; torch takes seconds to import."""
+    from torch import nn
+
+    return nn.Module
 
 
 def of_learner(thing: Any) -> bool:
@@ -124,6 +139,9 @@ def check_set(thing: Any, name: str) -> None:
         isinstance(thing, type) and not of_learner(thing)
     ):
         raise Refused(f"{name!r} cannot be set in the grading: it is not yours")
+    # forward: see Examiner.put; train and eval decide no numbers
+    if name in ("forward", "train", "eval") and isinstance(thing, torch_module()):
+        return
     if not of_learner(thing) and callable(getattr(type(thing), name, None)):
         raise Refused(f"{name!r} is a method of {type(thing).__name__} and cannot be replaced in the grading")
 
@@ -142,7 +160,7 @@ def check_value(value: Any) -> None:
     elif isinstance(value, type):
         if not class_allowed(value):
             raise Refused(f"class {value.__name__!r} is not available in the grading")
-    elif isinstance(value, FUNCTIONS):
+    elif isinstance(value, FUNCTIONS) or type(value).__name__ == "cython_function_or_method":
         if not function_allowed(value):
             raise Refused(f"function {getattr(value, '__name__', '?')!r} is not available in the grading")
     elif not class_allowed(type(value)):

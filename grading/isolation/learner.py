@@ -68,7 +68,6 @@ class RemoteMeta(type):
     def __new__(mcs, name: str, bases: tuple, members: dict, number: int | None = None) -> type:
         members.setdefault("__slots__", ())  # whatever an object holds is on the tests' side
         made = super().__new__(mcs, name, bases, members)
-        type.__setattr__(made, "_of_learner", number is None)
         if number is None:
             number = side.ask("subclass", name, *side.describe(bases, members))
             side.classes[number] = made
@@ -79,7 +78,7 @@ class RemoteMeta(type):
         super().__init__(name, bases, members)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        return side.call_remote(cls._number, args, kwargs, pair=cls._of_learner)
+        return side.call_remote(cls._number, args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -151,7 +150,7 @@ def remote_method(owner: int, name: str) -> Any:
 
     def method(self: Remote, *args: Any, **kwargs: Any) -> Any:
         return side.ask(
-            "method", owner, name, side.encode(self), side.encode(args), side.encode_names(kwargs)
+            "method", owner, name, side.encode(self), side.encode(args, pair=True), side.encode_names(kwargs)
         )
 
     method.__name__ = name
@@ -319,6 +318,9 @@ class Learner(Peer):
             return ["builtin", value.__name__]
         if isinstance(value, type) and issubclass(value, BaseException) and "_number" in vars(value):
             return ["yours", value._number]
+        if REAL_ISINSTANCE(value, tuple) and hasattr(value, "_fields"):
+            fields = [str(field) for field in value._fields]
+            return ["named", type(value).__name__, fields, [self.encode(item, pair) for item in value]]
         for base in (bool, int, float, str, tuple, list, set, dict):  # subclasses: by their plain value
             if isinstance(value, base):
                 return self.encode(PLAINLY[base](value), pair)
@@ -410,11 +412,11 @@ class Learner(Peer):
                 described.append([name, "value", self.encode(value, pair=True)])
         return [[self.encode(base) for base in bases], described]
 
-    def call_remote(self, number: int, args: tuple, kwargs: dict, pair: bool = False) -> Any:
-        return self.ask("call", number, self.encode(args, pair), self.encode_names(kwargs, pair))
+    def call_remote(self, number: int, args: tuple, kwargs: dict) -> Any:
+        return self.ask("call", number, self.encode(args, pair=True), self.encode_names(kwargs))
 
-    def encode_names(self, kwargs: dict, pair: bool = False) -> dict:
-        return {name: self.encode(value, pair) for name, value in kwargs.items()}
+    def encode_names(self, kwargs: dict) -> dict:
+        return {name: self.encode(value, pair=True) for name, value in kwargs.items()}
 
     def decode_names(self, kwargs: dict) -> dict:
         return {name: self.decode(form) for name, form in kwargs.items()}

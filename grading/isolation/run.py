@@ -57,8 +57,8 @@ class Runner:
             cells: each {"side", "source", "names", "hidden"}, see tests_side.Notebook.
 
         Returns:
-            Of each cell {"printed": text, "error": [name, text, lines] or None}. Cells that could not run any
-            more say so in their error.
+            Of each cell {"printed": text, "error": [name, text, lines] or None, "seconds"}. Cells that could
+            not run any more say so in their error.
         """
         ours, theirs = socket.socketpair()
         with self.lock:
@@ -85,7 +85,7 @@ class Runner:
                 if message.get("learner"):
                     learners.append(self.start_learner(ours))
                 else:
-                    results.append({"printed": str(message["printed"]), "error": message["error"]})
+                    results.append(message)
         except TimeoutError:
             why = "the notebook used up its time: this cell was not run"
         except (OSError, ValueError) as error:
@@ -97,7 +97,8 @@ class Runner:
                     process.kill()
                 process.wait()
         missing = len(cells) - len(results)
-        return results[: len(cells)] + [{"printed": "", "error": ["RuntimeError", why, why]}] * missing
+        lost = {"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}
+        return results[: len(cells)] + [lost] * missing
 
     def start_learner(self, control: socket.socket) -> subprocess.Popen:
         """Start a learner's side and hand its socket to the tests' side."""

@@ -63,7 +63,8 @@ class Notebook:
                 yield outcome("", too_late("the notebook used up its time: this cell was not run"))
                 continue
             run = self.run_learners if cell["side"] == "learner" else self.run_ours
-            yield run(cell, title)
+            start = time.monotonic()
+            yield run(cell, title) | {"seconds": time.monotonic() - start}
 
     def run_ours(self, cell: dict, title: str) -> dict:
         """Run a cell of the lab: what it gives, or a test."""

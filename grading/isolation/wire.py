@@ -13,7 +13,7 @@ import base64
 import json
 import socket
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -253,6 +253,7 @@ VALUES: dict[type, Callable] = {
     range: lambda value: [value.start, value.stop, value.step],
     complex: lambda value: [value.real, value.imag],
     frozenset: lambda value: [tuple(value)],
+    OrderedDict: lambda value: [tuple(value.items())],
 }
 FORMS: dict[str, Callable] = {
     "bytes": base64.b64decode,
@@ -260,6 +261,7 @@ FORMS: dict[str, Callable] = {
     "range": range,
     "complex": complex,
     "frozenset": frozenset,
+    "OrderedDict": OrderedDict,
     "Ellipsis": lambda: Ellipsis,
     "NotImplemented": lambda: NotImplemented,
 }

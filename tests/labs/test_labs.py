@@ -8,6 +8,7 @@ import ast
 import functools
 import itertools
 import re
+import zlib
 from importlib import import_module
 
 import lab_runner
@@ -36,11 +37,12 @@ def answers_of(name: str) -> Answers:
 
 
 def each_answer(right: bool) -> list:
+    """One answer in four: here they run in the kernel of a learner; test_isolated.py has all of them."""
     return [
         pytest.param(name, answer, id=f"{name}-{answer.replaces}-{answer.value.__name__}")
         for name in LABS
         for answer in answers_of(name)
-        if answer.right == right
+        if answer.right == right and zlib.crc32(answer.value.__name__.encode()) % 4 == 0
     ]
 
 
