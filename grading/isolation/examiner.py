@@ -131,9 +131,6 @@ class Examiner(Peer):
         gate.check_attribute(thing, name) if not name.startswith("__") else None
         if name == "__call__" and isinstance(thing, gate.FUNCTIONS):
             return self.encode(thing(*args, **kwargs))
-        own = getattr(thing, "__dict__", {})
-        if name in own and next(one for one in type(thing).__mro__ if name in vars(one)) is kind:
-            return self.encode(own[name](*args, **kwargs))
         return self.encode(getattr(kind, name)(thing, *args, **kwargs))
 
     def on_new(self, number: int) -> Any:

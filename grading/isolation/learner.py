@@ -112,9 +112,12 @@ class Remote(metaclass=RemoteMeta, number=0):
             found.__set__(self, value)
         else:
             side.ask("set", self._id, name, side.encode(value, pair=True))
+            if name in vars_of(type(self)):
+                side.hiding.add((self._id, name))
 
     def __delattr__(self, name: str) -> None:
         side.ask("delete", self._id, name)
+        side.hiding.discard((self._id, name))
 
     def __del__(self) -> None:
         side.drop(self._id)
@@ -154,7 +157,21 @@ def remote_method(owner: int, name: str) -> Any:
         )
 
     method.__name__ = name
-    return method
+    return method if name.startswith("__") else RemoteMethod(method)
+
+
+class RemoteMethod:
+    """A method that an attribute of the object itself may hide, as `module.forward = ...` does."""
+
+    def __init__(self, function: types.FunctionType) -> None:
+        self.function = function
+
+    def __get__(self, thing: Remote | None, kind: type) -> Any:
+        if thing is None:
+            return self.function
+        if side.hiding and (thing._id, self.function.__name__) in side.hiding:
+            return side.ask("get", thing._id, self.function.__name__)
+        return types.MethodType(self.function, thing)
 
 
 class RemoteModule(types.ModuleType):
@@ -265,6 +282,7 @@ class Learner(Peer):
         self.mine: dict[int, Any] = {}
         self.number_of: dict[int, int] = {}
         self.next_number = 1
+        self.hiding: set[tuple[int, str]] = set()  # attributes of objects that hide methods of their classes
         self.variables = {"__name__": "__main__", "__builtins__": Builtins(vars(builtins))}
         self.printed = Printed()
 
