@@ -33,7 +33,6 @@ class Examiner(Peer):
         self.next_number = 1
         self.stand_ins: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
-        self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
 
     # What tests ask -----------------------------------------------------------------------------------------
 
@@ -68,9 +67,11 @@ class Examiner(Peer):
         return self.encode(getattr(module, attribute))
 
     def on_global(self, name: str) -> Any:
-        if name in self.hidden or name not in self.variables:
-            return self.encode((False, None))
-        return self.encode((True, self.variables[name]), pair=True)
+        return self.encode(self.shown(name), pair=True)
+
+    def shown(self, name: str) -> tuple[bool, Any]:
+        """Whether the lab has a variable that the learner's side may see, and what it is."""
+        return name in self.variables, self.variables.get(name)
 
     def on_get(self, number: int, name: str) -> Any:
         thing = self.objects[number]
@@ -160,7 +161,9 @@ class Examiner(Peer):
         for member, how, form in members:
             if member.startswith("__") and member.endswith("__") and member not in gate.MAY_DEFINE:
                 continue
-            if how == "property":
+            if member == "__getattr__":
+                body[member] = getattr_of_learner(self.decode(form))
+            elif how == "property":
                 body[member] = property(*(part and self.decode(part) for part in form))
             else:
                 body[member] = WRAPPERS[how](self.decode(form))
@@ -318,9 +321,8 @@ class Answer:
         side, number, _ = self.__dict__["_Answer"]
         return side.ask("operation", number, "getitem", side.encode((key,)))
 
-    def __contains__(self, item: Any) -> bool:
-        side, number, _ = self.__dict__["_Answer"]
-        return bool(side.ask("operation", number, "contains", side.encode((item,))))
+    def __contains__(self, item: Any) -> bool:  # by what is in it, not by what it says of itself
+        return any(one is item or one == item for one in self)
 
     def __enter__(self) -> Any:
         side, number, _ = self.__dict__["_Answer"]
@@ -348,6 +350,32 @@ class IteratorAnswer(Answer):
     def __next__(self) -> Any:
         side, number, _ = self.__dict__["_Answer"]
         return side.ask("operation", number, "next", side.encode(()))
+
+
+def getattr_of_learner(function: Any) -> Any:
+    """A `__getattr__` of the learner's: asked for plain names only, and not once more by itself.
+
+    Numpy and torch ask any object for `__array_interface__`, `__torch_function__` and the like. An answer to
+    these could be an address in this process's memory.
+    """
+    active: set[tuple[int, str]] = set()
+
+    def __getattr__(self: Any, name: str) -> Any:
+        key = id(self), name
+        if name.startswith("__") or key in active:
+            for base in type(self).__mro__:
+                found = vars(base).get("__getattr__")
+                if found is not None and getattr(found, "__name__", "") != "getattr_of_learner":
+                    return found(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        active.add(key)
+        try:
+            return function(self, name)
+        finally:
+            active.discard(key)
+
+    __getattr__.__name__ = "getattr_of_learner"
+    return __getattr__
 
 
 STAND_INS = {(False, True): CallableAnswer, (True, False): IteratorAnswer, (True, True): IteratorAnswer}

@@ -514,6 +514,7 @@ def confine(megabytes: int, seconds: int) -> None:
     # A program for the kernel (man 2 seccomp): load the number of the call; where it is forbidden, EPERM.
     architecture, calls = forbidden
     steps = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x00050001), (0x20, 0, 0, 0)]
+    steps += [(0x35, len(calls) + 1, 0, 0x40000000)]  # the same calls under other numbers (x32)
     steps += [(0x15, len(calls) - place, 0, call) for place, call in enumerate(calls)]
     steps += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
     program = b"".join(struct.pack("HBBI", *step) for step in steps)
@@ -525,11 +526,12 @@ def confine(megabytes: int, seconds: int) -> None:
 
 
 FORBIDDEN = {  # clone, clone3, fork, vfork, execve, execveat, socket, connect, ptrace, process_vm_*, io_uring_setup,
-    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load
+    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load;
+    # memory that no limit counts: memfd_create, memfd_secret, shmget, msgget, mq_open
     "x86_64": (0xC000003E, (56, 435, 57, 58, 59, 322, 41, 42, 101, 310, 311, 425, 321, 323, 298, 165, 272, 308, 250,
-                            248, 249, 246)),
+                            248, 249, 246, 319, 447, 29, 68, 240)),
     "aarch64": (0xC00000B7, (220, 435, 221, 281, 198, 203, 117, 270, 271, 425, 280, 282, 241, 40, 97, 268, 219, 217,
-                             218, 104)),
+                             218, 104, 279, 447, 194, 186, 180)),
 }  # fmt: skip
 
 
