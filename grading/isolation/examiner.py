@@ -4,8 +4,11 @@ A name that an answer defines is here a stand-in: a function that asks, or a cla
 whose methods ask. So test cells stay ordinary cells, and compare real tensors by real functions.
 """
 
+import collections
 import copy
+import functools
 import importlib
+import keyword
 import sys
 import types
 import typing
@@ -220,6 +223,8 @@ class Examiner(Peer):
             return gate.builtin(number)
         if kind == "module":
             return self.module(number)
+        if kind == "namedtuple":
+            return named(number, *form[2])(*(self.decode(item) for item in form[3]))
         found = self.stand_ins.get(number)
         if found is None:
             found = self.stand_in(*form[1:])
@@ -278,6 +283,13 @@ class Examiner(Peer):
         error = kind.__new__(kind)
         error.args = (text,)
         return error
+
+
+@functools.lru_cache(maxsize=100)
+def named(name: str, *fields: str) -> type:
+    """The class of a named tuple of the learner's: its fields, and no methods."""
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else "Answer"
+    return collections.namedtuple(name, fields, rename=True, module="__main__")
 
 
 ALIASES = (types.GenericAlias, types.UnionType, type(typing.List[int]), type(typing.Any))  # noqa: UP006

@@ -305,6 +305,9 @@ class Learner(Peer):
             return ["builtin", value.__name__]
         if isinstance(value, type) and issubclass(value, BaseException) and "_number" in vars(value):
             return ["yours", value._number]
+        if isinstance(value, tuple) and isinstance(getattr(value, "_fields", None), tuple):
+            items = [self.encode(item, pair) for item in PLAINLY[tuple](value)]
+            return ["namedtuple", type(value).__name__, list(map(str, value._fields)), items]
         for base in (bool, int, float, str, tuple, list, set, dict):  # subclasses: by their plain value
             if isinstance(value, base):
                 return self.encode(PLAINLY[base](value), pair)
