@@ -17,7 +17,7 @@ from typing import Any
 
 from grading.isolation import gate
 from grading.isolation.gate import Refused
-from grading.isolation.wire import Peer, Wire
+from grading.isolation.wire import Lost, Peer, Wire
 
 
 class Examiner(Peer):
@@ -41,8 +41,11 @@ class Examiner(Peer):
 
     def run(self, source: str, title: str) -> tuple[str, list | None, list[str]]:
         """Run a cell of the learner's; what it printed, its error, the names that it set."""
-        printed, trouble, names = self.ask("run", source, title)
-        return printed, trouble, names
+        said = self.ask("run", source, title)
+        if not (isinstance(said, list) and len(said) == 3 and isinstance(said[0], str) and is_trouble(said[1])
+                and isinstance(said[2], list)):  # fmt: skip
+            raise Lost("it sent something that is no message")
+        return said[0], said[1], [name for name in said[2] if isinstance(name, str)]
 
     def fetch(self, name: str) -> Any:
         """A variable of the learner's: plain data, or a stand-in."""
@@ -92,10 +95,12 @@ class Examiner(Peer):
         delattr(thing, name)
 
     def on_call(self, number: int, args: Any, kwargs: dict) -> Any:
+        gate.check_options(kwargs)
         thing = self.objects[number]
         return self.encode(thing(*self.decode(args), **self.decode_names(kwargs)))
 
     def on_method(self, owner: int, name: str, thing: Any, args: Any, kwargs: dict) -> Any:
+        gate.check_options(kwargs)
         kind, thing = self.objects[owner], self.decode(thing)
         args, kwargs = self.decode(args), self.decode_names(kwargs)
         if not isinstance(thing, kind):
@@ -283,6 +288,13 @@ class Examiner(Peer):
         error = kind.__new__(kind)
         error.args = (text,)
         return error
+
+
+def is_trouble(value: Any) -> bool:
+    """Whether this is None, or an error in words as a learner's side tells it."""
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value)
 
 
 @functools.lru_cache(maxsize=100)

@@ -27,7 +27,7 @@ TORCH = {  # of torch's own modules only these; the others load, save, compile, 
 PARTS = {  # of the other packages these modules, with what is inside them where a dot stands at the end
     "numpy": {"linalg", "random", "fft", "ma", "polynomial", "char", "strings", "typing", "exceptions", "dtypes"},
     "scipy": {"special", "stats", "linalg", "signal", "ndimage", "spatial", "spatial.distance", "optimize",
-              "sparse", "fft", "interpolate", "integrate", "cluster", "cluster.vq", "cluster.hierarchy"},
+              "fft", "interpolate", "integrate", "cluster", "cluster.vq", "cluster.hierarchy"},
     "networkx": {"algorithms.", "generators."},
     "sklearn": {"linear_model", "preprocessing", "neighbors", "metrics", "metrics.pairwise", "cluster", "decomposition",
                 "svm", "tree", "ensemble", "pipeline", "model_selection", "manifold", "naive_bayes", "base", "utils",
@@ -101,6 +101,10 @@ MAY_CALL = MAY_DEFINE - {"__getattr__"} | {
 }  # fmt: skip
 
 
+INDICES = {"indices", "crow_indices", "col_indices", "ccol_indices", "row_indices"}  # of sparse tensors
+UNCHECKED = {"check_invariants", "refcheck"}  # options that let torch and numpy leave an array's memory
+
+
 class Refused(AttributeError):
     """The learner's side asked for something that an answer does not need."""
 
@@ -136,8 +140,16 @@ def check_attribute(thing: Any, name: str) -> None:
         if isinstance(name, str) and name.startswith("_") and not name.startswith("__") and of_learner(thing):
             return
         raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
+    if name in INDICES and any(one.__name__ == "TensorBase" for one in type(thing).__mro__):
+        raise Refused(f"{name!r} of a sparse tensor is not available in the grading: use to_dense()")
     if isinstance(thing, FUNCTIONS) and name not in NAMES:
         raise Refused(f"'function' object has no attribute {name!r} in the grading")
+
+
+def check_options(names: dict) -> None:
+    """Raises: Refused, for options of a call that switch off the checks of what may be read and written."""
+    for name in UNCHECKED & set(names):
+        raise Refused(f"the option {name!r} is not available in the grading")
 
 
 def of_learner(thing: Any) -> bool:

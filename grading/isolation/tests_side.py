@@ -126,8 +126,6 @@ class Notebook:
                 for name in wanted:
                     self.variables[name] = self.side().fetch(name)
                 self.now_shown(wanted)
-                if not isinstance(printed, str) or not (trouble is None or is_trouble(trouble)):
-                    raise Lost("it sent something that is no message")
         except (Lost, OutOfTime) as error:
             return outcome("", too_late(self.replace(error)))
         except Exception as error:
@@ -188,6 +186,8 @@ class Notebook:
         import matplotlib.pyplot as plt
         import torch
 
+        while torch._C._len_torch_function_stack():  # with torch.device(...) that was never left
+            torch._C._pop_torch_function_stack()
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
         plt.close("all")
@@ -199,11 +199,6 @@ def ring(*_: object) -> None:
 
 def outcome(printed: str, trouble: list | None) -> dict:
     return {"printed": printed, "error": trouble}
-
-
-def is_trouble(value: Any) -> bool:
-    """Whether this is an error in words, as a learner's side tells it."""
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value)
 
 
 def too_late(text: str) -> list:
@@ -258,6 +253,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    torch.sparse.check_sparse_tensor_invariants.enable()  # an index past the end writes past the end
     here.sendall(b"w")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:

@@ -190,18 +190,16 @@ class Submission:
         return lab
 
 
-def cheat(exercise: str, name: str, text: str, **options) -> Submission:
-    """One answer that deserves nothing; the others are right."""
-    return Submission(name, {exercise: text}, loses=(exercise,), **options)
+def cheat(exercise: str, name: str, text: str, also: tuple[str, ...] = (), **options) -> Submission:
+    """One answer that deserves nothing; the others are right, but for those that it spoils itself."""
+    return Submission(name, {exercise: text}, loses=(exercise, *also), **options)
 
 
-def tries(name: str, text: str, **options) -> Submission:
+def tries(name: str, text: str, loses: tuple[str, ...] = ("standardize",), **options) -> Submission:
     """A cell of its own that tries something in front of a wrong answer to `standardize` and right ones."""
     lines = "\n".join(f"    {line}" for line in text.splitlines())
     code = f"try:\n{lines}\nexcept BaseException as error:\n    print(repr(error))"
-    return Submission(
-        name, {"standardize": "def standardize(x):\n    return x"}, ("standardize",), code, **options
-    )
+    return Submission(name, {"standardize": "def standardize(x):\n    return x"}, loses, code, **options)
 
 
 def honest(exercise: str, name: str, text: str, **options) -> Submission:

@@ -1,8 +1,8 @@
 """Answers that cheat or break, each with what it deserves; see corpus.py. None of them may be run elsewhere."""
 
-from corpus import SUMMARY, Submission, cheat, tries
+from corpus import EXERCISES, SUMMARY, Submission, cheat, tries
 
-WRONG = "def standardize(x):\n    return x"
+ALL = tuple(EXERCISES)
 TALK = """\
 import __main__, json, os, sys
 side = __main__.side
@@ -273,7 +273,7 @@ len = print = tuple = all = isinstance = close
 AssertionError = ValueError
 __builtins__ = {"AssertionError": None}
 def standardize(x):
-    return x"""),
+    return x""", also=("Residual", "summary")),
     cheat("standardize", "reads the tests' variables", """\
 def standardize(x):
     for name in ("hidden_answer", "visible_answer"):
@@ -317,7 +317,7 @@ import ast, atexit, builtins, sys
 class Change(ast.NodeTransformer):
     def visit_Assert(self, node): return ast.Pass()
 real = builtins.compile
-builtins.compile = lambda source, *a, **k: real(Change().visit(ast.parse(source)), *a, **k)
+builtins.compile = lambda source, *a, **k: real(Change().visit(real(source, "x", "exec", ast.PyCF_ONLY_AST)), *a, **k)
 sys.settrace(lambda frame, event, arg: None)
 sys.setprofile(lambda frame, event, arg: None)
 sys.addaudithook(lambda event, args: None)
@@ -326,7 +326,7 @@ atexit.register(lambda: print("late"))"""),
     tries("a fork bomb", "import os\nwhile True:\n    os.fork()"),
     tries("other processes", """\
 import multiprocessing, os, subprocess
-for start in (lambda: os.system("touch WATCHED/evil"), lambda: subprocess.run(["touch", "WATCHED/evil"]),
+for start in (lambda: 1 / (os.system("touch WATCHED/evil") == 0), lambda: subprocess.run(["touch", "WATCHED/evil"]),
               lambda: os.execv("/bin/sh", ["sh", "-c", "touch WATCHED/evil"]), lambda: os.posix_spawn("/bin/sh", ["sh"], {}),
               lambda: multiprocessing.Process(target=print).start()):
     try:
@@ -378,12 +378,12 @@ connection.sendall(b'{"printed": "", "error": null}\\n' * 20)"""),
 for value in (True, None, ["list", 0, ["", None, ["list", 0, ["standardize"]]]], ["yours", 1]):
     side.wire.send(["ok", [value], [], [], []])"""),
     tries("an answer of the wrong form", TALK + """\
-type(side).on_run = lambda *args: ["list", 0, [["tuple", []], ["list", 0, ["x" * 10**7] * 5], 7]]"""),
+type(side).on_run = lambda *args: ["list", 0, [["tuple", []], ["list", 0, ["x" * 10**7] * 5], 7]]""", loses=ALL),
     tries("an object where its output should be", TALK + """\
 class Endless:
     def __repr__(self):
         while True: pass
-type(side).on_run = lambda self, *args: self.encode(["", [Endless()] * 3, []])"""),
+type(side).on_run = lambda self, *args: self.encode(["", [Endless()] * 3, []])""", loses=ALL),
     tries("a line of 300 MB", TALK + """\
 for _ in range(300):
     connection.sendall(b"1" * 10**6)"""),
@@ -424,7 +424,7 @@ for text in ("{0.forward.__globals__[torch].sys.modules[linecache].cache}", "{0.
     tries("frames, globals, closures, subclasses", TALK + """\
 import torch
 names = ("__globals__", "__closure__", "__code__", "__self__", "__func__", "__wrapped__", "__dict__", "__class__", "__bases__",
-         "__subclasses__", "__reduce__", "__reduce_ex__", "__init_subclass__", "__module__", "mro", "gi_frame", "f_back", "__traceback__")
+         "__subclasses__", "__reduce__", "__reduce_ex__", "__init_subclass__", "__module__", "mro", "gi_frame", "__traceback__")
 for thing in (torch.nn.Linear(1, 1), torch.nn.Linear, torch.relu, torch.nn.functional.linear, torch.ones(1).sum):
     for name in names:
         for go in (lambda: side.ask("get", thing._id, name), lambda: side.ask("get", type(thing)._number, name),
@@ -491,7 +491,8 @@ t = torch.ones(2)
 for text in ("torch.as_strided(t, (9,), (1,), 10**6)", "t.as_strided((10**6,), (1,))", "t.as_strided_((10**6,), (1,))", "t.set_(torch.ones(9))", "t.storage()",
              "t.untyped_storage()", "t.data.set_(torch.ones(9))", "t.new(torch.ones(2).storage())", "t.share_memory_()",
              "torch.sparse.check_sparse_tensor_invariants.disable()", "torch.sparse_csr_tensor([0, 1], [10**6], [1.0], (1, 2)).to_dense()",
-             "torch.sparse_coo_tensor([[10**6]], [1.0], (1,)).to_dense()", "t.resize_(4).__reduce_ex__(2)"):
+             "torch.sparse_coo_tensor([[10**6]], [1.0], (1,)).to_dense()",
+             "torch.sparse_coo_tensor([[9]], [1.0], (1,), check_invariants=False).to_dense()", "torch.ones(1).to_sparse().indices().fill_(9)"):
     try:
         print("REACHED", text, eval(text))
     except BaseException as error:
@@ -526,7 +527,6 @@ torch.set_grad_enabled(False)
 torch.manual_seed(0)
 torch.set_printoptions(precision=0)
 torch.use_deterministic_algorithms(True)
-torch.inference_mode().__enter__()
 torch.device("meta").__enter__()"""),
     tries("DataLoader with workers that stay", """\
 import torch
@@ -542,7 +542,7 @@ random._inst.random = lambda: 0"""),
 EPSILON = 1e9
 nn = torch = None
 import __main__
-__main__.side.ask("set", 1, "x", 2)"""),
+__main__.side.ask("set", 1, "x", 2)""", loses=("standardize", "Residual")),
     tries("the package's own files", """\
 import backbones
 for name in ("__file__", "__path__", "__loader__", "__spec__", "__dict__", "sys", "os"):
@@ -564,4 +564,14 @@ sys.setrecursionlimit(10**9)"""),
 ]  # fmt: skip
 
 HOSTILE = [*BROKEN, *LIARS, *TRICKS]
-LOUD = ("READ", "WROTE", "STARTED", "CONNECTED", "REACHED", "FOUND", "MADE", "MEMORY", "LIFTED")  # they print it
+LOUD = (
+    "READ",
+    "WROTE",
+    "STARTED",
+    "CONNECTED",
+    "REACHED",
+    "FOUND",
+    "MADE",
+    "MEMORY",
+    "LIFTED",
+)  # they print it
