@@ -4,20 +4,21 @@ A name that an answer defines is here a stand-in: a function that asks, or a cla
 whose methods ask. So test cells stay ordinary cells, and compare real tensors by real functions.
 """
 
+import collections
 import copy
 import functools
 import importlib
+import keyword
 import sys
 import types
 import typing
 import weakref
-from collections import namedtuple
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from grading.isolation import gate
 from grading.isolation.gate import Refused
-from grading.isolation.wire import Peer, Wire
+from grading.isolation.wire import Lost, Peer, Wire
 
 
 class Examiner(Peer):
@@ -38,14 +39,16 @@ class Examiner(Peer):
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
         self.depth = 0  # of calls into the learner's side
         self.borrowed: list[tuple[Any, str, Any]] = []
-        self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
 
     # What tests ask -----------------------------------------------------------------------------------------
 
     def run(self, source: str, title: str) -> tuple[str, list | None, list[str]]:
         """Run a cell of the learner's; what it printed, its error, the names that it set."""
-        printed, trouble, names = self.ask("run", source, title)
-        return printed, trouble, names
+        said = self.ask("run", source, title)
+        if not (isinstance(said, list) and len(said) == 3 and isinstance(said[0], str) and is_trouble(said[1])
+                and isinstance(said[2], list)):  # fmt: skip
+            raise Lost("it sent something that is no message")
+        return said[0], said[1], [name for name in said[2] if isinstance(name, str)]
 
     def fetch(self, name: str) -> Any:
         """A variable of the learner's: plain data, or a stand-in."""
@@ -89,9 +92,11 @@ class Examiner(Peer):
         return self.encode(getattr(module, attribute))
 
     def on_global(self, name: str) -> Any:
-        if name in self.hidden or name not in self.variables:
-            return self.encode((False, None))
-        return self.encode((True, self.variables[name]), pair=True)
+        return self.encode(self.shown(name), pair=True)
+
+    def shown(self, name: str) -> tuple[bool, Any]:
+        """Whether the lab has a variable that the learner's side may see, and what it is."""
+        return name in self.variables, self.variables.get(name)
 
     def on_get(self, number: int, name: str) -> Any:
         thing = self.objects[number]
@@ -118,10 +123,12 @@ class Examiner(Peer):
         delattr(thing, name)
 
     def on_call(self, number: int, args: Any, kwargs: dict) -> Any:
+        gate.check_options(kwargs)
         thing = self.objects[number]
         return self.encode(thing(*self.decode(args), **self.decode_names(kwargs)))
 
     def on_method(self, owner: int, name: str, thing: Any, args: Any, kwargs: dict) -> Any:
+        gate.check_options(kwargs)
         kind, thing = self.objects[owner], self.decode(thing)
         args, kwargs = self.decode(args), self.decode_names(kwargs)
         if not isinstance(thing, kind):
@@ -191,7 +198,9 @@ class Examiner(Peer):
         for member, how, form in members:
             if member.startswith("__") and member.endswith("__") and member not in gate.MAY_DEFINE:
                 continue
-            if how == "property":
+            if member == "__getattr__":
+                body[member] = getattr_of_learner(self.decode(form))
+            elif how == "property":
                 body[member] = property(*(part and self.decode(part) for part in form))
             else:
                 body[member] = WRAPPERS[how](self.decode(form))
@@ -246,10 +255,10 @@ class Examiner(Peer):
             return self.objects[number]
         if kind == "builtin":
             return gate.builtin(number)
-        if kind == "named":
-            return named_tuple(str(number), tuple(map(str, form[2])))(*(self.decode(item) for item in form[3]))
         if kind == "module":
             return self.module(number)
+        if kind == "namedtuple":
+            return named(number, *form[2])(*(self.decode(item) for item in form[3]))
         found = self.stand_ins.get(number)
         if found is None:
             found = self.stand_in(*form[1:])
@@ -310,6 +319,20 @@ class Examiner(Peer):
         return error
 
 
+def is_trouble(value: Any) -> bool:
+    """Whether this is None, or an error in words as a learner's side tells it."""
+    if value is None:
+        return True
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value)
+
+
+@functools.lru_cache(maxsize=100)
+def named(name: str, *fields: str) -> type:
+    """The class of a named tuple of the learner's: its fields, and no methods."""
+    name = name if name.isidentifier() and not keyword.iskeyword(name) else "Answer"
+    return collections.namedtuple(name, fields, rename=True, module="__main__")
+
+
 ALIASES = (types.GenericAlias, types.UnionType, type(typing.List[int]), type(typing.Any))  # noqa: UP006
 
 
@@ -337,12 +360,6 @@ class Attributes(MutableMapping):
 
     def __len__(self) -> int:
         return len(vars(self.__thing))
-
-
-@functools.cache
-def named_tuple(name: str, fields: tuple[str, ...]) -> type:
-    """A named tuple's class like the learner's."""
-    return namedtuple(name if name.isidentifier() else "Row", fields, rename=True, module="__main__")
 
 
 class Memo:
@@ -383,9 +400,8 @@ class Answer:
         side, number, _ = self.__dict__["_Answer"]
         return side.ask("operation", number, "getitem", side.encode((key,)))
 
-    def __contains__(self, item: Any) -> bool:
-        side, number, _ = self.__dict__["_Answer"]
-        return bool(side.ask("operation", number, "contains", side.encode((item,))))
+    def __contains__(self, item: Any) -> bool:  # by what is in it, not by what it says of itself
+        return any(one is item or one == item for one in self)
 
     def __enter__(self) -> Any:
         side, number, _ = self.__dict__["_Answer"]
@@ -413,6 +429,32 @@ class IteratorAnswer(Answer):
     def __next__(self) -> Any:
         side, number, _ = self.__dict__["_Answer"]
         return side.ask("operation", number, "next", side.encode(()))
+
+
+def getattr_of_learner(function: Any) -> Any:
+    """A `__getattr__` of the learner's: asked for plain names only, and not once more by itself.
+
+    Numpy and torch ask any object for `__array_interface__`, `__torch_function__` and the like. An answer to
+    these could be an address in this process's memory.
+    """
+    active: set[tuple[int, str]] = set()
+
+    def __getattr__(self: Any, name: str) -> Any:
+        key = id(self), name
+        if name.startswith("__") or key in active:
+            for base in type(self).__mro__:
+                found = vars(base).get("__getattr__")
+                if found is not None and getattr(found, "__name__", "") != "getattr_of_learner":
+                    return found(self, name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        active.add(key)
+        try:
+            return function(self, name)
+        finally:
+            active.discard(key)
+
+    __getattr__.__name__ = "getattr_of_learner"
+    return __getattr__
 
 
 STAND_INS = {(False, True): CallableAnswer, (True, False): IteratorAnswer, (True, True): IteratorAnswer}

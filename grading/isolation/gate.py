@@ -23,24 +23,47 @@ TORCH = {  # of torch's own modules only these; the others load, save, compile, 
     "nn.utils.parametrizations", "nn.utils.stateless", "special", "fft", "random", "optim", "optim.lr_scheduler",
     "autograd", "autograd.functional", "func", "utils", "utils.data", "utils.checkpoint", "sparse",
     "distributions", "cuda", "types", "return_types", "version", "masked", "nested", "nn.attention", "backends",
-    "backends.mkldnn", "backends.cudnn", "utils.flop_counter", "utils._python_dispatch", "overrides", "amp",
+    "backends.mkldnn", "backends.cudnn", "utils.flop_counter", "amp",
 }  # fmt: skip
+PARTS = {  # of the other packages these modules, with what is inside them where a dot stands at the end
+    "numpy": {"linalg", "random", "fft", "ma", "polynomial", "char", "strings", "typing", "exceptions", "dtypes"},
+    "scipy": {"special", "stats", "linalg", "signal", "ndimage", "spatial", "spatial.distance", "optimize",
+              "fft", "interpolate", "integrate", "cluster", "cluster.vq", "cluster.hierarchy"},
+    "networkx": {"algorithms.", "generators."},
+    "sklearn": {"linear_model", "preprocessing", "neighbors", "metrics", "metrics.pairwise", "cluster", "decomposition",
+                "svm", "tree", "ensemble", "pipeline", "model_selection", "manifold", "naive_bayes", "base", "utils",
+                "discriminant_analysis", "neural_network", "mixture", "dummy", "multiclass", "covariance"},
+    "torchvision": {"ops.", "models.", "transforms.", "utils"},
+    "timm": {"models.", "layers.", "loss", "optim", "scheduler"},
+    "torchmetrics": {"functional.", "classification.", "regression.", "clustering.", "image.", "text."},
+    "pytorch_lightning": set(), "lightning": {"pytorch"}, "random": set(),
+}  # fmt: skip
+PRIVATE_MODULES = (
+    "timm.models._efficientnet",
+    "torchvision.models._utils",
+)  # with blocks that answers may use
 # In any package: these parts of a module's name, and module-level names that begin or end like this.
 DENIED_PARTS = {
     "io", "datasets", "testing", "f2py", "distutils", "ctypeslib", "memmap", "archives", "progress", "hub",
     "externals", "drawing", "format", "npyio", "introspect", "readwrite", "misc", "cython_blas", "weave", "loggers", "callbacks", "cli",
 }  # fmt: skip
 DENIED_STARTS = ("load", "save", "read_", "write_", "fetch_", "from_file", "open", "exec", "eval", "compile",
-                 "memmap", "DataSource", "genfromtxt", "fromfile", "fromregex", "as_strided_unsafe")  # fmt: skip
+                 "memmap", "DataSource", "genfromtxt", "fromfile", "fromregex", "as_strided_unsafe",
+                 "register_", "resume_", "test", "Repository", "to_file", "to_pickle")  # fmt: skip
 DENIED_HERE = {
     "torch": {"UntypedStorage", "TypedStorage", "frombuffer", "jit", "ops", "classes", "library", "hub", "package",
-              "set_default_device", "import_ir_module", "set_default_tensor_type", "storage", "export"},
-    "numpy": {"core", "info", "show_config", "get_include", "loadtxt", "ndarray", "as_strided"},
+              "set_default_device", "import_ir_module", "set_default_tensor_type", "storage", "export", "overrides",
+              "IterDataPipe", "MapDataPipe", "DFIterDataPipe", "DataChunk", "functional_datapipe", "compiler",
+              "CUDAPluggableAllocator", "change_current_allocator", "MemPool", "check_sparse_tensor_invariants",
+              "swap_tensors", "set_module", "set_num_threads", "set_num_interop_threads", "init_num_threads"},
+    "numpy": {"core", "info", "show_config", "get_include", "loadtxt", "ndarray", "as_strided", "bmat", "rec", "lib"},
 }  # fmt: skip
 DENIED_ATTRIBUTES = {
     "tofile", "dump", "dumps", "ctypes", "storage", "untyped_storage", "set_", "share_memory_", "share_memory",
     "to_mkldnn", "module_load", "setflags", "savefig", "gi_frame", "gi_code", "f_globals", "tb_frame", "cr_frame",
-    "mro", "func_globals",
+    "mro", "func_globals", "compile", "load_from_checkpoint", "to_torchscript", "to_onnx",
+    "format", "format_map",  # of numpy's strings: "{0.__globals__}" reads anything
+    "resize",  # of arrays: frees memory that a tensor may share
 }  # fmt: skip
 PRIVATE = {"_modules", "_parameters", "_buffers", "_replace", "_asdict", "_fields", "_make", "_forward_hooks",
            "_forward_pre_hooks", "_load_from_state_dict", "_non_persistent_buffers_set", "_version"}  # fmt: skip
@@ -69,7 +92,7 @@ MAY_DEFINE = {  # methods with two underscores that a learner's class may have
     "__init__", "__call__", "__len__", "__getitem__", "__iter__", "__next__", "__contains__", "__repr__", "__str__",
     "__enter__", "__exit__", "__getattr__",
 }  # fmt: skip
-MAY_CALL = MAY_DEFINE | {
+MAY_CALL = MAY_DEFINE - {"__getattr__"} | {
     f"__{prefix}{name}__"
     for prefix in ("", "r", "i")
     for name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "lshift", "rshift", "divmod"]
@@ -77,6 +100,10 @@ MAY_CALL = MAY_DEFINE | {
     f"__{name}__"
     for name in ["lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "round", "setitem", "delitem", "reversed", "bool", "int", "float", "index", "complex", "format"]
 }  # fmt: skip
+
+
+INDICES = {"indices", "crow_indices", "col_indices", "ccol_indices", "row_indices"}  # of sparse tensors
+UNCHECKED = {"check_invariants", "refcheck"}  # options that let torch and numpy leave an array's memory
 
 
 class Refused(AttributeError):
@@ -88,14 +115,21 @@ def module_allowed(name: str) -> bool:
     root, _, rest = name.partition(".")
     if root == "torch":
         return rest in TORCH or rest.startswith("nn.modules.")
-    return root in ROOTS and root != "__main__" and not DENIED_PARTS & set(name.split(".")[1:])
+    if root not in ROOTS or root == "__main__" or DENIED_PARTS & set(rest.split(".")):
+        return False
+    if "._" in name and not name.startswith(PRIVATE_MODULES):
+        return False
+    if not rest or root == "backbones":
+        return True
+    return any(
+        rest == part.rstrip(".") or (part[-1] == "." and rest.startswith(part)) for part in PARTS[root]
+    )
 
 
 def check_module_name(module: types.ModuleType, name: str) -> None:
     """Raises: Refused, for an attribute of a module that may not be read."""
     root = module.__name__.partition(".")[0]
-    private = name.startswith("_") and not name.startswith("_foreach_")
-    if name.startswith("__") or (private and root in ("torch", "numpy", "backbones")):
+    if name.startswith("_") and not name.startswith("_foreach_"):
         raise Refused(f"module {module.__name__!r} has no attribute {name!r} in the grading")
     if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()):
         raise Refused(f"{module.__name__}.{name} is not available in the grading: it reads or writes files")
@@ -107,6 +141,8 @@ def check_attribute(thing: Any, name: str) -> None:
         if name.startswith("_") and not name.startswith("__") and of_learner(thing) and not isinstance(thing, type):
             return
         raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
+    if name in INDICES and any(one.__name__ == "TensorBase" for one in type(thing).__mro__):
+        raise Refused(f"{name!r} of a sparse tensor is not available in the grading: use to_dense()")
     if isinstance(thing, FUNCTIONS) and name not in NAMES:
         raise Refused(f"'function' object has no attribute {name!r} in the grading")
 
@@ -124,6 +160,12 @@ def torch_module() -> type:
     from torch import nn
 
     return nn.Module
+
+
+def check_options(names: dict) -> None:
+    """Raises: Refused, for options of a call that switch off the checks of what may be read and written."""
+    for name in UNCHECKED & set(names):
+        raise Refused(f"the option {name!r} is not available in the grading")
 
 
 def of_learner(thing: Any) -> bool:
@@ -185,6 +227,8 @@ def is_standard(value: Any) -> bool:
 def class_allowed(kind: type) -> bool:
     """Whether objects of this class, and the class itself, may be held by the learner's side."""
     module = kind.__module__ or ""
+    if issubclass(kind, type) and kind is not type:  # it makes classes, past what `on_subclass` checks
+        return False
     if module == "builtins":
         return kind.__name__ in HARMLESS_BUILTINS or issubclass(kind, BaseException)
     if module in HARMLESS or module.startswith("collections"):
@@ -194,8 +238,10 @@ def class_allowed(kind: type) -> bool:
     root, _, rest = module.partition(".")
     if root == "torch":
         return not rest.startswith(("jit", "package", "hub", "serialization", "multiprocessing", "distributed",
-                                    "storage", "fx", "export", "_dynamo", "_inductor", "onnx", "profiler"))  # fmt: skip
-    return root in ROOTS
+                                    "storage", "fx", "export", "_dynamo", "_inductor", "onnx", "profiler",
+                                    "utils.data.datapipes", "cuda.memory", "autograd.profiler", "_ops",
+                                    "_library", "utils.cpp", "overrides", "ao", "testing"))  # fmt: skip
+    return root in ROOTS and (root in ("backbones", "__main__") or not DENIED_PARTS & set(rest.split(".")))
 
 
 def function_allowed(function: Any) -> bool:
@@ -212,6 +258,9 @@ def function_allowed(function: Any) -> bool:
     root = module.partition(".")[0]
     if root == "builtins":
         return name in SAFE_BUILTINS
+    if root in ROOTS - {"backbones", "__main__"}:  # wherever it was found, by the name that it was made with
+        if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()) or name in DENIED_ATTRIBUTES:
+            return False
     return root in ROOTS or root in (
         "math",
         "operator",

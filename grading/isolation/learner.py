@@ -336,9 +336,9 @@ class Learner(Peer):
             return ["builtin", value.__name__]
         if isinstance(value, type) and issubclass(value, BaseException) and "_number" in vars(value):
             return ["yours", value._number]
-        if REAL_ISINSTANCE(value, tuple) and hasattr(value, "_fields"):
-            fields = [str(field) for field in value._fields]
-            return ["named", type(value).__name__, fields, [self.encode(item, pair) for item in value]]
+        if isinstance(value, tuple) and isinstance(getattr(value, "_fields", None), tuple):
+            items = [self.encode(item, pair) for item in PLAINLY[tuple](value)]
+            return ["namedtuple", type(value).__name__, list(map(str, value._fields)), items]
         for base in (bool, int, float, str, tuple, list, set, dict):  # subclasses: by their plain value
             if isinstance(value, base):
                 return self.encode(PLAINLY[base](value), pair)
@@ -553,6 +553,7 @@ def confine(megabytes: int, seconds: int) -> None:
     # A program for the kernel (man 2 seccomp): load the number of the call; where it is forbidden, EPERM.
     architecture, calls = forbidden
     steps = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x00050001), (0x20, 0, 0, 0)]
+    steps += [(0x35, len(calls) + 1, 0, 0x40000000)]  # the same calls under other numbers (x32)
     steps += [(0x15, len(calls) - place, 0, call) for place, call in enumerate(calls)]
     steps += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
     program = b"".join(struct.pack("HBBI", *step) for step in steps)
@@ -564,11 +565,12 @@ def confine(megabytes: int, seconds: int) -> None:
 
 
 FORBIDDEN = {  # clone, clone3, fork, vfork, execve, execveat, socket, connect, ptrace, process_vm_*, io_uring_setup,
-    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load
+    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load;
+    # memory that no limit counts: memfd_create, memfd_secret, shmget, msgget, mq_open
     "x86_64": (0xC000003E, (56, 435, 57, 58, 59, 322, 41, 42, 101, 310, 311, 425, 321, 323, 298, 165, 272, 308, 250,
-                            248, 249, 246)),
+                            248, 249, 246, 319, 447, 29, 68, 240)),
     "aarch64": (0xC00000B7, (220, 435, 221, 281, 198, 203, 117, 270, 271, 425, 280, 282, 241, 40, 97, 268, 219, 217,
-                             218, 104)),
+                             218, 104, 279, 447, 194, 186, 180)),
 }  # fmt: skip
 
 

@@ -6,10 +6,18 @@ import os
 import socket
 import subprocess
 import threading
+import time
 
 from grading.isolation import sandbox
 from grading.isolation.sandbox import Limits
 from grading.labs import CourseError
+
+TRIES = 4  # processes of the tests' side for one notebook: a cell of it may end one
+
+
+def clean(text: str) -> str:
+    """A text that can be written: without halves of characters."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
 
 
 class Runner:
@@ -29,7 +37,7 @@ class Runner:
         environment = {**os.environ, "PYTHONPATH": str(sandbox.COURSE)} if not sandboxed else None
         self.process, self.socket = sandbox.start(
             lambda number: sandbox.tests_command(self.bubblewrap, number, self.limits),
-            stderr=subprocess.PIPE, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
         self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}"
         self.lock = threading.Lock()
@@ -60,6 +68,31 @@ class Runner:
             Of each cell {"printed": text, "error": [name, text, lines] or None, "seconds"}. Cells that could
             not run any more say so in their error.
         """
+        results: list[dict] = []
+        failed: dict[int, dict] = {}
+        end = time.monotonic() + self.limits.notebook_seconds
+        while True:
+            several, why = self.run_once(cells, failed, end - time.monotonic())
+            results += several[len(results) :]  # what is known stays known
+            if len(results) >= len(cells):
+                return results
+            failed[len(results)] = {"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}
+            if len(failed) >= TRIES or time.monotonic() > end:
+                why = "this cell was not run: the notebook used up its time"
+                more = [{"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}] * (len(cells) - len(results))
+                return results + [failed.get(place, more[0]) for place in range(len(results), len(cells))]
+
+    def run_once(self, cells: list[dict], failed: dict[int, dict], seconds: float) -> tuple[list[dict], str]:
+        """Run a notebook as far as one process of the tests' side comes.
+
+        Args:
+            cells: of the notebook.
+            failed: outcome of the cells that ended a process before, by their place: they do not run again.
+            seconds: for all of them.
+
+        Returns:
+            The outcomes so far, and why there are no more.
+        """
         ours, theirs = socket.socketpair()
         with self.lock:
             socket.send_fds(self.socket, [b"n"], [theirs.fileno()])
@@ -69,13 +102,17 @@ class Runner:
         request = {
             "cells": cells,
             "cell_seconds": limits.cell_seconds,
-            "seconds": limits.notebook_seconds,
+            "seconds": max(seconds, 1),
             "characters": limits.output_characters,
+            "failed": failed,
         }
         results: list[dict] = []
-        why = "the tests' side ended: too much memory?"
+        why = (
+            "the tests' side ended in this cell: one call on a tensor took longer than the cell may, or there was "
+            "not enough memory for it"
+        )
         try:
-            ours.settimeout(limits.notebook_seconds + limits.cell_seconds + 60)
+            ours.settimeout(max(seconds, 1) + limits.cell_seconds + 60)
             ours.sendall(json.dumps(request).encode() + b"\n")
             messages = ours.makefile("rb")
             while line := messages.readline():
@@ -85,7 +122,11 @@ class Runner:
                 if message.get("learner"):
                     learners.append(self.start_learner(ours))
                 else:
-                    results.append(message)
+                    error = message["error"]
+                    results.append({
+                        "printed": clean(message["printed"]), "error": error and [clean(part) for part in error],
+                        "seconds": float(message.get("seconds", 0)),
+                    })  # fmt: skip
         except TimeoutError:
             why = "the notebook used up its time: this cell was not run"
         except (OSError, ValueError) as error:
@@ -96,9 +137,7 @@ class Runner:
                 with contextlib.suppress(OSError):
                     process.kill()
                 process.wait()
-        missing = len(cells) - len(results)
-        lost = {"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}
-        return results[: len(cells)] + [lost] * missing
+        return results[: len(cells)], why
 
     def start_learner(self, control: socket.socket) -> subprocess.Popen:
         """Start a learner's side and hand its socket to the tests' side."""

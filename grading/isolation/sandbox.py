@@ -96,7 +96,8 @@ def walls(bubblewrap: str) -> list[str]:
     """The start of a command: namespaces, an empty home, a temporary folder in memory, no environment."""
     return [
         *(bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
-        *("--hostname", "grading", "--dev", "/dev", "--size", str(64 << 20), "--tmpfs", "/tmp"),
+        *("--hostname", "grading", "--dev", "/dev", "--size", str(64 << 20), "--tmpfs", "/dev/shm"),
+        *("--remount-ro", "/dev", "--size", str(64 << 20), "--tmpfs", "/tmp"),
         *("--size", str(64 << 20), "--tmpfs", "/home", "--setenv", "HOME", "/home", "--setenv", "PATH", "/usr/bin:/bin"),
         *("--setenv", "LANG", "C.UTF-8", "--chdir", "/home"),
     ]  # fmt: skip
@@ -116,7 +117,7 @@ def learner_command(bubblewrap: str | None, number: int, limits: Limits) -> list
         for name in ("learner.py", "wire.py")
         for part in ("--ro-bind", str(HERE / name), f"/side/{name}")
     ]
-    return [*walls(bubblewrap), *system_folders(), *shown, *command]
+    return [*walls(bubblewrap), *system_folders(), *shown, *CLOSED, *command]
 
 
 def tests_command(bubblewrap: str | None, number: int, limits: Limits) -> list[str]:
@@ -141,9 +142,10 @@ def tests_command(bubblewrap: str | None, number: int, limits: Limits) -> list[s
     }
     for name, value in environment.items():
         shown += ["--setenv", name, value]
-    return [*walls(bubblewrap), *system_folders(), *shown, *command]
+    return [*walls(bubblewrap), *system_folders(), *shown, *CLOSED, *command]
 
 
+CLOSED = ("--remount-ro", "/")  # it is a folder in memory, and files in it would have no limit
 KEPT = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "BACKBONES_DATA")
 
 

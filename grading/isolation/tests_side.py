@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import linecache
+import mmap
 import os
 import resource
 import signal
@@ -19,7 +20,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from grading.isolation.examiner import Examiner
@@ -27,6 +28,7 @@ from grading.isolation.wire import Lost, Wire
 
 WARM = ("torch", "torchvision", "numpy", "backbones", "backbones.tasks", "backbones.data", "backbones.plots",
         "backbones.explore", "grading.kinds", "matplotlib.pyplot", "ipywidgets", "torch.utils.flop_counter")  # fmt: skip
+GRACE = 3  # seconds for a cell to hear that its time is over
 TRIES = 8  # learner's sides for one notebook: each exercise may end one
 
 
@@ -42,15 +44,19 @@ class Notebook:
         cells: each {"side": "tests" or "learner", "source": text, "names": what an answer defines}.
         cell_seconds: for one cell.
         seconds: for all of them.
+        failed: outcome of cells that must not run (again), by their place.
     """
 
     def __init__(
-        self, control: socket.socket, cells: list[dict], cell_seconds: float, seconds: float
-    ) -> None:
-        self.control, self.cells = control, cells
+        self, control: socket.socket, cells: list[dict], cell_seconds: float, seconds: float,
+        failed: dict[int, dict] | None = None,
+    ) -> None:  # fmt: skip
+        self.control, self.cells, self.failed = control, cells, failed or {}
         self.cell_seconds, self.end = cell_seconds, time.monotonic() + seconds
         self.variables: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
-        self.hidden: set[str] = set()
+        self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
+        self.before_test: dict[str, Any] = {}  # what a test changed of the others, as it was before
+        self.testing = False
         self.done: list[tuple[str, list[str], str]] = []  # the learner's cells that ran: source, names, title
         self.examiner: Examiner | None = None
         self.tries = 0
@@ -62,6 +68,9 @@ class Notebook:
             if time.monotonic() > self.end:
                 yield outcome("", too_late("the notebook used up its time: this cell was not run"))
                 continue
+            if number in self.failed:
+                yield self.failed[number]
+                continue
             run = self.run_learners if cell["side"] == "learner" else self.run_ours
             start = time.monotonic()
             yield run(cell, title) | {"seconds": time.monotonic() - start}
@@ -70,19 +79,45 @@ class Notebook:
         """Run a cell of the lab: what it gives, or a test."""
         source = cell["source"]
         linecache.cache[title] = len(source), None, source.splitlines(keepends=True), title
-        before = set(self.variables)
+        before, self.testing = dict(self.variables), bool(cell.get("hidden"))
+        if self.testing:
+            shown = {name: value for name, value in before.items() if name not in self.hidden}
+            self.before_test = shown | self.before_test
         printed, trouble = io.StringIO(), None
         try:
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), self.clock():
-                exec(compile(source, title, "exec"), self.variables)
-        except (Lost, OutOfTime) as error:
-            trouble = too_late(self.replace(error))
+                try:
+                    exec(compile(source, title, "exec"), self.variables)
+                except (Lost, OutOfTime):
+                    raise
+                except BaseException as error:  # its text may ask the learner's side, so the clock still runs
+                    trouble = told(error, "" if self.testing else title)
         except BaseException as error:
-            trouble = told(error, "" if cell.get("hidden") else title)
-        if cell.get("hidden"):
-            self.hidden |= set(self.variables) - before
+            trouble = too_late(self.replace(error))
+        changed = {name for name, value in self.variables.items() if before.get(name, before) is not value}
+        if self.testing:
+            self.hidden |= changed - set(self.before_test)
+            self.before_test = {name: value for name, value in self.before_test.items()
+                                if self.variables.get(name, self) is not value}  # fmt: skip
+        else:
+            self.now_shown(changed)
+        self.testing = False
         self.tidy()
         return outcome(printed.getvalue(), trouble)
+
+    def shown(self, name: str) -> tuple[bool, Any]:
+        """Whether the learner's side may see a variable, and what it is: nothing that a test made or changed."""
+        if name in self.before_test:
+            return True, self.before_test[name]
+        if self.testing or name in self.hidden:
+            return False, None
+        return name in self.variables, self.variables.get(name)
+
+    def now_shown(self, names: Iterable[str]) -> None:
+        """The lab or an answer set these variables, whatever a test did with them before."""
+        self.hidden -= set(names)
+        for name in names:
+            self.before_test.pop(name, None)
 
     def run_learners(self, cell: dict, title: str) -> dict:
         """Run a cell of the learner's, and take over the names that the exercise asks for."""
@@ -92,12 +127,13 @@ class Notebook:
                 wanted = [name for name in names if name in cell["names"]]
                 for name in wanted:
                     self.variables[name] = self.side().fetch(name)
+                self.now_shown(wanted)
         except (Lost, OutOfTime) as error:
             return outcome("", too_late(self.replace(error)))
         except Exception as error:
             return outcome("", told(error, title))
         self.done.append((cell["source"], wanted, title))
-        return outcome(str(printed), trouble and [str(part) for part in trouble])
+        return outcome(printed, trouble and [part[:8000] for part in trouble])
 
     def side(self) -> Examiner:
         """The learner's side; a new one where the last was lost, in which the cells so far run again."""
@@ -110,7 +146,7 @@ class Notebook:
             send(self.control, {"learner": True})
             _, numbers, _, _ = socket.recv_fds(self.control, 1, 1)
             self.examiner = Examiner(Wire(socket.socket(fileno=numbers[0])), self.variables)
-            self.examiner.hidden = self.hidden
+            self.examiner.shown = self.shown
             for source, names, title in self.done:
                 self.examiner.run(source, title)
                 for name in names:
@@ -131,20 +167,29 @@ class Notebook:
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
-        """Raise OutOfTime when the cell's or the notebook's time is over."""
+        """Raise OutOfTime when the cell's or the notebook's time is over.
+
+        One call of torch's may take hours and hears no signal before it ends. Then the processor's clock ends
+        this process, and the instructor's goes on with the next cell in another one.
+        """
         seconds = max(min(self.cell_seconds, self.end - time.monotonic()), 1)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds + GRACE)
         signal.signal(signal.SIGALRM, ring)
         signal.setitimer(signal.ITIMER_REAL, seconds, 1)  # again each second, where the first was swallowed
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     def tidy(self) -> None:
         """Between cells: gradients on, the usual type, no figure left open."""
         import matplotlib.pyplot as plt
         import torch
 
+        while torch._C._len_torch_function_stack():  # with torch.device(...) that was never left
+            torch._C._pop_torch_function_stack()
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
         plt.close("all")
@@ -170,7 +215,9 @@ def told(error: BaseException, title: str) -> list:
     try:
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
         return [type(error).__name__, str(error)[:4000], "".join(lines)[-8000:]]
-    except Exception:  # an error whose text is an error
+    except (Lost, OutOfTime):
+        raise
+    except BaseException:  # an error whose text is an error
         return [type(error).__name__, "", title]
 
 
@@ -178,14 +225,45 @@ def send(connection: socket.socket, message: dict) -> None:
     connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def serve(control: socket.socket, megabytes: int) -> None:
-    """Run the notebook that comes over `control`."""
+def memory_used() -> int:
+    """Bytes that RLIMIT_DATA counts for this process now, found by asking for a page under other limits.
+
+    The limit on addresses (RLIMIT_AS) is no help: torch maps many gigabytes that it does not use. And the
+    process has no /proc to read the figure from.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    low, high = 0, 1 << 37
+    try:
+        while high - low > 4_000_000:
+            middle = (low + high) // 2
+            try:
+                resource.setrlimit(resource.RLIMIT_DATA, (middle, most))
+                mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+                high = middle
+            except (OSError, MemoryError):
+                low = middle
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    return high
+
+
+def serve(control: socket.socket, megabytes: int, used: int) -> None:
+    """Run the notebook that comes over `control`.
+
+    Args:
+        control: to the instructor's process.
+        megabytes: for the notebook, beside the `used` bytes of the warm process.
+        used: see `memory_used`.
+    """
     request = json.loads(control.makefile("rb").readline())
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     with contextlib.suppress(ValueError, OSError):
-        space = (used + megabytes) * 1_000_000 + 8_000_000_000  # what torch maps without using it counts too
-        resource.setrlimit(resource.RLIMIT_AS, (space, space))
-    notebook = Notebook(control, request["cells"], request["cell_seconds"], request["seconds"])
+        space = used + megabytes * 1_000_000
+        resource.setrlimit(resource.RLIMIT_DATA, (space, space))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # /tmp is the next submission's, too: no files
+        seconds = int(request["seconds"]) + 60  # also of a process that torch starts and leaves behind
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    notebook = Notebook(control, request["cells"], request["cell_seconds"], request["seconds"],
+                        {int(place): result for place, result in request["failed"].items()})  # fmt: skip
     for result in notebook.run():
         result["printed"] = result["printed"][: request["characters"]]
         send(control, result)
@@ -205,6 +283,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    torch.sparse.check_sparse_tensor_invariants.enable()  # an index past the end writes past the end
+    used = memory_used() if sys.platform == "linux" else 0
     here.sendall(b"w")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
@@ -215,7 +295,7 @@ def main() -> None:
             here.close()
             status = 1
             try:
-                serve(socket.socket(fileno=numbers[0]), megabytes)
+                serve(socket.socket(fileno=numbers[0]), megabytes, used)
                 status = 0
             except BaseException:
                 traceback.print_exc()

@@ -19,6 +19,14 @@ from typing import Any
 
 PLAIN = (str, int, bool, float, type(None))
 MEGABYTES = 256  # a message, at most
+NONSENSE = (
+    TypeError,
+    KeyError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+)  # of reading a message
 
 
 class Lost(BaseException):
@@ -100,7 +108,10 @@ class Peer:
         while True:
             reply, arguments = self.receive()
             if reply == "ok":
-                return self.decode(arguments[0])
+                try:
+                    return self.decode(arguments[0])
+                except NONSENSE as error:
+                    raise Lost("it sent something that is no message") from error
             if reply == "error":
                 raise self.decode_error(arguments[0])
             self.serve(reply, arguments)
@@ -122,16 +133,19 @@ class Peer:
 
     def receive(self) -> tuple[str, list]:
         what, arguments, updates, forgotten, unneeded = self.wire.receive()
-        for update in updates:
-            self.decode(update)
-        for number in forgotten:
-            self.forget_pair(number)
-        for number, times in unneeded:
-            self.sent[number] -= times
-            if self.sent[number] <= 0:  # not where it is on its way over once more
-                del self.sent[number]
-                self.forget(number)
-        return what, arguments
+        try:
+            for update in updates:
+                self.decode(update)
+            for number in forgotten:
+                self.forget_pair(number)
+            for number, times in unneeded:
+                self.sent[number] -= times
+                if self.sent[number] <= 0:  # not where it is on its way over once more
+                    del self.sent[number]
+                    self.forget(number)
+            return str(what), list(arguments)
+        except NONSENSE as error:
+            raise Lost("it sent something that is no message") from error
 
     def drop(self, number: int) -> None:
         """Nothing on this side needs an object of the other side any more."""
