@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 from torch import Tensor
 
 from .anatomy_figure import anatomy as anatomy
-from .palette import CLASS_COLOURS, INK, LABEL, RIGHT, STAYS, STYLE, SWAPPED, THIRD, UNKNOWN, WRONG
+from .palette import CLASS_COLOURS, INK, LABEL, STAYS, STYLE, SWAPPED, THIRD, UNKNOWN
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -143,7 +143,7 @@ def draw_boxes(
 def right_and_wrong(
     axis: Axes, image: Tensor, predicted: Tensor, truth: Tensor, names: Sequence[str] = (), title: str = ""
 ) -> None:
-    """A predicted mask over its image: an object's right pixels in pale blue, wrong ones in dark red.
+    """A predicted mask over its image: an object's right pixels in blue, wrong pixels in orange.
 
     Background that is right stays grey.
 
@@ -154,8 +154,8 @@ def right_and_wrong(
         names: of the labels; when given, each predicted class is named once.
     """
     right, wrong = (predicted == truth) & (truth > 0), predicted != truth
-    blue, red = (torch.tensor(to_rgb(colour))[:, None, None] for colour in (RIGHT, WRONG))
-    paint = torch.where(wrong, red, blue)
+    blue, orange = (torch.tensor(to_rgb(colour))[:, None, None] for colour in (STAYS, SWAPPED))
+    paint = torch.where(wrong, orange, blue)
     _paint(axis, image, paint, (right | wrong) & (truth != 255), predicted, names, title)
 
 
