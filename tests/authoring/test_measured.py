@@ -16,6 +16,7 @@ from authoring import (
     measure_compute,
     measure_data,
     measure_deeplab,
+    measure_features,
     measure_reviews,
     measure_text,
     measure_translation,
@@ -440,3 +441,30 @@ def test_the_command_that_measured_the_capstone_still_runs(tmp_path, monkeypatch
     assert [row["backbone"] for row in capstone("front")] == ["pocket-8"]
     assert len(capstone("tasks")) == len(measure_capstone.TASKS) * len(measure_capstone.ARMS)
     assert "PocketNet, trained" in capsys.readouterr().out
+
+
+# ---- Lesson 01 -----------------------------------------------------------------------------------
+
+
+def tunings() -> list[dict[str, str]]:
+    path = measure_features.RESULTS / "tuning.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_way_to_use_features_was_measured_from_every_seed():
+    m = measure_features
+    found = [(int(row["seed"]), int(row["images"]), row["way"]) for row in tunings()]
+    assert found == list(product(m.SEEDS, m.COUNTS, m.WAYS))
+    assert all(0.1 < float(row[part]) <= 1 for row in tunings() for part in ("train", "test"))
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_features_still_runs(tmp_path, monkeypatch, capsys):
+    m = measure_features
+    ways = {way: m.WAYS[way] for way in ("frozen, stride 16", "from scratch")}
+    for name, value in {"RESULTS": tmp_path, "SEEDS": (0,), "COUNTS": (20,), "WAYS": ways}.items():
+        monkeypatch.setattr(m, name, value)
+    monkeypatch.setattr(m.Images, "steps", 2)
+    assert m.main([]) == 0
+    assert [row["way"] for row in tunings()] == list(ways)
+    assert "tuning 20 from scratch 0" in capsys.readouterr().out
