@@ -215,8 +215,10 @@ def _row(
     for x, number in numbers.items():
         style = PADDING if inside is not None and x not in inside else look
         style = ASKED if x == asked else TOUCHED if x in weights else style
-        axis.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, **style))
-        axis.text(x, y - 0.16 * (x in weights), _text(number), ha="center", va="center", zorder=4)
+        axis.add_patch(Rectangle((x - 0.45, y - 0.45), 0.9, 0.9, in_layout=False, **style))
+        axis.text(
+            x, y - 0.16 * (x in weights), _text(number), ha="center", va="center", zorder=4, in_layout=False
+        )
         if x in weights:
-            small = {"fontsize": 8, "color": STAYS, "weight": "bold", "zorder": 4}
+            small = {"fontsize": 8, "color": STAYS, "weight": "bold", "zorder": 4, "in_layout": False}
             axis.text(x, y + 0.25, f"× {_text(weights[x])}", ha="center", va="center", **small)
