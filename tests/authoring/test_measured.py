@@ -19,6 +19,7 @@ from authoring import (
     measure_features,
     measure_reviews,
     measure_text,
+    measure_towers,
     measure_translation,
 )
 from authoring.measure_deeplab import STARTS
@@ -232,6 +233,39 @@ def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_text.main(["fine"])
     assert "no part fine: choose from frozen, tuned" in capsys.readouterr().err
+
+
+# ---- Lesson 03 -----------------------------------------------------------------------------------
+
+
+def trained_towers() -> list[dict[str, str]]:
+    path = measure_towers.RESULTS / "towers.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_tower_was_trained_at_every_rate_from_every_start():
+    m = measure_towers
+    found = [tuple(map(float, list(row.values())[:4])) for row in trained_towers()]
+    assert found == list(product(m.SEEDS, m.RATES, m.DEPTHS, (0, 1)))
+    assert all(0 < float(row[f"loss_{number}"]) < 3 for row in trained_towers() for number in (4, m.ROUNDS))
+
+
+def test_the_towers_that_were_trained_are_those_of_the_lesson():
+    lesson = find_notebook("03_cnn").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    m = measure_towers
+    for part in (m.Layer, m.tower, m.train):
+        assert any(inspect.getsource(part).strip() in cell for cell in cells), part.__name__
+
+
+@pytest.mark.slow
+def test_the_command_that_trained_the_towers_still_runs(tmp_path, monkeypatch, capsys):
+    small = {"RESULTS": tmp_path, "SEEDS": (3,), "RATES": (0.03,), "DEPTHS": (1, 2), "ROUNDS": 4}
+    for name, value in small.items():
+        monkeypatch.setattr(measure_towers, name, value)
+    assert measure_towers.main([]) == 0
+    assert [(row["depth"], row["path"]) for row in trained_towers()] == list(product("12", "01"))
+    assert "towers 3 0.03 2 1" in capsys.readouterr().out
 
 
 # ---- Lesson 12 -----------------------------------------------------------------------------------
