@@ -24,7 +24,7 @@ from pathlib import Path
 
 from grading.content import INSTRUCTORS, SENTENCES, split_name
 from grading.labs import CourseError, Lab
-from grading.unpack import Entry, File, kind_of, printable, read_entries
+from grading.unpack import Entry, File, is_notebook, kind_of, printable, read_entries
 
 MOODLE = re.compile(r"(?P<name>.+)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
 CANVAS = re.compile(
@@ -124,11 +124,6 @@ def fold(name: str) -> str:
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
-def is_notebook(file: File) -> bool:
-    """By its name, however broken it is (it then gets its sentence), or else by its content."""
-    return "ipynb" in split_name(file.name.name)[1] or kind_of(file) == "notebook"
-
-
 def base(name: str) -> str:
     """The name that a student's file had before browsers added " (1)" to it, without endings."""
     return re.sub(r"[ +_-]*\(\d+\)$", "", split_name(name)[0]).strip().lower()
@@ -173,7 +168,7 @@ def names_by_hand(uploads: list[Upload], lab: Lab) -> frozenset[str]:
     for one in uploads:
         if one.person.pattern == "Canvas" and one.notebooks:
             people[one.person.key].append(one)
-            if fold(one.person.name) in (lab.notebook.lower(), lab.folder.name.lower()):
+            if one.person.name in (lab.notebook, lab.folder.name):
                 found.add(one.person.name)
     for files in people.values():
         labs = [(one.again, one.late) for one in files if base(one.file) == lab.notebook.lower()]
@@ -212,8 +207,13 @@ def pick(files: list[File], lab: Lab) -> tuple[File | None, str | None]:
         It and None, or None and the reason.
     """
     notebooks = [file for file in files if is_notebook(file)]
-    named = [file for file in notebooks if split_name(file.name.name)[0].lower() == lab.notebook.lower()]
-    for choice in (notebooks, named):
+    stems = [split_name(file.name.name)[0].lower() for file in notebooks]
+    named = [file for file, stem in zip(notebooks, stems, strict=True) if stem == lab.notebook.lower()]
+    # In a flat export the system's name for the student stands in front.
+    behind = [
+        file for file, stem in zip(notebooks, stems, strict=True) if stem.endswith(f"_{lab.notebook.lower()}")
+    ]
+    for choice in (notebooks, named, behind):
         if len(choice) == 1:
             return choice[0], None
     if notebooks:
@@ -301,7 +301,13 @@ def nobody_handed_in(upload: Upload, any_system: bool) -> bool:
 
 
 def doubts_about(one: Submission, alike: list[Submission], by_hand: frozenset[str]) -> Iterator[str]:
-    """Sentences for the instructor: is this who it seems to be? `alike` would share one id with it."""
+    """Sentences for the instructor: is this who it seems to be?
+
+    Args:
+        one: a submission.
+        alike: those that would share one id with it, itself among them.
+        by_hand: what stands in front of names that could be Canvas's as well.
+    """
     if one.person.pattern == "file" and any(one.person.name.startswith(f"{name}_") for name in by_hand):
         yield (
             f"{one.name} is built like a name from Canvas, but there it could be an attempt of somebody "
@@ -355,7 +361,7 @@ def collect(source: Path, lab: Lab, into: Path) -> Collected:
     for student, alike in found.items():
         for one in alike:
             apart = f"_{checksum('/'.join(one.person.key))}" if len(alike) > 1 else ""
-            doubts = tuple(doubts_about(one, alike, by_hand))
+            doubts = tuple(doubts_about(one, alike, by_hand - {lab.notebook, lab.folder.name}))
             result.submissions[student[:60] + apart if apart else student] = replace(one, doubts=doubts)
     result.submissions = dict(sorted(result.submissions.items()))
     if not result.submissions:

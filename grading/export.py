@@ -144,8 +144,8 @@ def find_column(sheet: Sheet, among: list[int], lab: Lab, wanted: str | None) ->
 class Target:
     """Where in a sheet the points go.
 
-    `students` are numbers of rows; `numbers`, `names` and `most` are theirs: the system's number, each name they
-    go by, the points that the system thinks can be reached ("" unknown).
+    `students` are numbers of rows; `numbers`, `names` and `most` are theirs: the system's number, each name
+    they go by, the points that the system thinks can be reached ("" unknown).
     """
 
     column: int

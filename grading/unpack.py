@@ -274,7 +274,7 @@ def group(infos: list[zipfile.ZipInfo], is_wrapper: Wrapper) -> dict[str, list[z
 
 def open_students_zip(entry: Entry, into: Path) -> None:
     """Put the files of a zip that a student handed in into `entry`, where it holds no notebook beside it."""
-    if any("ipynb" in split_name(file.name.name)[1] for file in entry.files):
+    if any(is_notebook(file) for file in entry.files):
         return
     zips = [file for file in entry.files if kind_of(file) == "zip"]
     if len(zips) > 1:
@@ -302,6 +302,12 @@ def kind_of(file: File) -> str:
         return kind_of_file(file.path)
     except OSError:
         return "unreadable"
+
+
+def is_notebook(file: File) -> bool:
+    """By its name, however broken it is (it then gets its sentence), or else by its content."""
+    what = kind_of(file)
+    return what == "notebook" or (what != "zip" and "ipynb" in split_name(file.name.name)[1])
 
 
 def read_entries(source: Path, into: Path, is_wrapper: Wrapper) -> list[Entry]:
