@@ -150,7 +150,7 @@ def test_lost_metadata_and_one_id_twice_is_a_doubled_cell(tiny, tmp_path):
 
 
 def test_ids_name_the_graded_cells_of_every_lab(tmp_path):
-    """What the rescue of lost metadata rests on: each lab's notebook as it was handed out, without metadata."""
+    """What the rescue of lost metadata rests on."""
     for lab in find_labs(ROOT):
         release = nbformat.read(ROOT / "labs" / lab.folder.name / lab.source.name, as_version=4)
         bare = copy.deepcopy(release)
