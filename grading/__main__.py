@@ -104,8 +104,8 @@ def read_options(arguments: list[str] | None) -> Options:
     )
 
 
-def check_places(options: Options) -> None:
-    """Are source and results where they can be?
+def check_places(options: Options, lab: Lab) -> None:
+    """Are source and results where they can be, and what is to be filled in what it should be?
 
     Raises:
         CourseError: when not.
@@ -121,8 +121,8 @@ def check_places(options: Options) -> None:
         raise CourseError(
             f"submissions ({source}) and results ({out}) need two folders, neither in the other"
         )
-    for _, file in options.exports:
-        read_sheet(file)  # not only after an hour of grading
+    for system, file in options.exports:
+        TARGETS[system](read_sheet(file), lab, options.column)  # said now, not after an hour of grading
 
 
 @contextlib.contextmanager
@@ -142,7 +142,7 @@ def grade(options: Options) -> None:
         CourseError: when it cannot start.
     """
     lab = find_lab(options.root, options.lab)
-    check_places(options)
+    check_places(options, lab)
     with unpacking_folder(options.out) as unpacked:
         try:
             collected = collect(options.source.resolve(), lab, unpacked)

@@ -233,7 +233,8 @@ def pick(files: list[File], lab: Lab) -> tuple[File | None, str | None]:
 def read_upload(upload: Upload, lab: Lab) -> Submission:
     """The submission that an entry is, taken alone."""
     file, problem = pick(upload.entry.files, lab)
-    if upload.entry.trouble:
+    # The lab's own notebook counts although something beside it is damaged.
+    if upload.entry.trouble and not (file and base(file.name.name) == lab.notebook.lower()):
         file, problem = None, " ".join(dict.fromkeys(upload.entry.trouble))
     time = file.time if file else None
     source = {"Moodle": "Moodle", "Canvas": ""}.get(upload.person.pattern, "file")

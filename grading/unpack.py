@@ -22,7 +22,8 @@ from grading.labs import CourseError
 MEGABYTE = 1_000_000
 MAX_ENTRY = 200 * MEGABYTE  # what one student's files may unpack to
 MAX_FILES = 2_000  # of one student
-MAX_RATIO = 200  # unpacked to packed, for files above a megabyte; a notebook with pictures has 1.3
+MAX_DIRECTORY = 5 * MEGABYTE  # a student's zip's table of contents: else its names fill the memory
+MAX_RATIO = 200  # unpacked to packed, for files above a megabyte
 MAX_ALL = 20_000 * MEGABYTE  # what the LMS's zip may unpack to
 
 HAND_IN = "hand in the notebook itself, not in a zip."
@@ -87,7 +88,9 @@ def entries_of_folder(source: Path) -> list[Entry]:
         for file in walk(path) if is_folder else [path]:
             name = PurePosixPath(nfc(file.relative_to(source).as_posix()))
             if file.is_symlink() or not file.is_file():
-                entry.left_out.append(f"{printable(str(name))} (a link)" if file.is_symlink() else str(name))
+                entry.left_out.append(
+                    f"{printable(str(name))} (a link)" if file.is_symlink() else printable(str(name))
+                )
             else:
                 entry.files.append(File(name, file, time_of(file)))
         if entry.left_out and not is_folder:
@@ -135,15 +138,27 @@ def time_in_zip(info: zipfile.ZipInfo) -> datetime | None:
 
 def is_unsafe(name: str) -> bool:
     """Would this name leave the folder into which it is unpacked?"""
-    return name.startswith("/") or ".." in name.split("/") or name[1:2] == ":" or "\0" in name
+    return name.startswith("/") or ".." in name.split("/") or name[1:3] == ":/" or "\0" in name
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip.
+def directory_size(path: Path) -> int:
+    """The bytes of a zip's table of contents, which zipfile reads whole; 0 where there is none."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 66_000))  # the longest comment may follow
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    start, length = (end + 12, 4) if tail[max(0, end - 20) :][:4] != b"PK\x06\x07" else (end - 36, 8)
+    return int.from_bytes(tail[start : start + length], "little") if end >= 0 else 0
+
+
+def open_zip(path: Path, largest: int = MAX_DIRECTORY) -> zipfile.ZipFile:
+    """Open a zip whose table of contents has at most `largest` bytes.
 
     Raises:
-        Unsafe: for what is no whole zip.
+        Unsafe: for what is no whole zip, or one with too many names.
     """
+    if directory_size(path) > largest:
+        raise Unsafe(f"the zip holds more than the {MAX_FILES} files allowed: {HAND_IN}")
     try:
         return zipfile.ZipFile(path)
     except Exception as error:  # zipfile raises what it likes at damaged directories
@@ -181,7 +196,6 @@ def unpack(archive: zipfile.ZipFile, infos: Iterable[zipfile.ZipInfo], into: Pat
         for info in files:
             unpack_file(archive, info, into, above, entry)
     except Unsafe as error:
-        entry.files.clear()
         entry.trouble.append(str(error))
     return entry
 
@@ -199,6 +213,8 @@ def unpack_file(
         return
     path = into / f"{len(os.listdir(into)):06}"
     try:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError  # others could ask for any memory, and hardly anybody uses them
         with archive.open(info) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, MEGABYTE)
     except OSError as error:
@@ -221,7 +237,7 @@ def entries_of_zip(source: Path, into: Path, is_wrapper: Wrapper) -> list[Entry]
         CourseError: when it does not open or would fill the disk.
     """
     try:
-        archive = open_zip(source)
+        archive = open_zip(source, 100 * MAX_DIRECTORY)
     except Unsafe as error:
         raise CourseError(f"{source} is not a zip, or a damaged one: download it again") from error
     with archive:
@@ -262,7 +278,7 @@ def group(infos: list[zipfile.ZipInfo], is_wrapper: Wrapper) -> dict[str, list[z
         depth = int(bool(inside) and is_wrapper(safe[0][0], inside))
     groups: dict[str, list[zipfile.ZipInfo]] = {}
     for parts, info in named:
-        if ".." in parts[: depth + 1] or parts[0].endswith(":"):
+        if ".." in parts[: depth + 1] or (parts[0][1:] == ":" and len(parts) > 1):
             groups.setdefault(name_in_zip(info), []).append(info)  # of nobody whom the zip names
         elif len(parts) > depth:
             groups.setdefault(parts[depth], []).append(info)

@@ -31,6 +31,7 @@ LAB = Lab(Path("solutions/lab01_feature_extraction"), "lab01")
         (["lab77", "nothing", "--due", "2026-12-01", "--late", "a lot"], "write it like 10%"),
         (["lab77", "nothing", "--export", "ilias", "x.csv"], "say canvas or moodle"),
         (["lab77", "nothing", "--export", "canvas", "x.csv"], "x.csv cannot be read"),
+        (["lab77", "nothing", "--export", "canvas", "other.csv"], "is no gradebook from Canvas"),
         (["lab77", "solutions", "--out", "solutions/graded"], "neither in the other"),
         (["lab77", "solutions/lab77_tiny", "--out", "out[1]"], "choose a path without [ ] * ?"),
         (["lab77", "nothing"], "no notebooks in"),
@@ -40,6 +41,7 @@ def test_usage_errors_are_sentences(tiny, capsys, monkeypatch, arguments, senten
     monkeypatch.chdir(tiny["root"])
     Path("nothing").mkdir(exist_ok=True)
     Path("broken.zip").write_text("no zip")
+    Path("other.csv").write_text("a,b\n1,2\n")
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
 

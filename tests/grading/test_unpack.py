@@ -175,6 +175,16 @@ def with_link(target: str) -> bytes:
     return data.getvalue()
 
 
+def many_names(number: int) -> bytes:
+    """A zip with that many empty files of long names."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a" * 40, "")
+        (first,) = archive.filelist
+        archive.filelist = [first] * number  # the table alone, which is what counts here
+    return data.getvalue()
+
+
 STORED = make_zip({"lab01.ipynb": NOTEBOOK}, zipfile.ZIP_STORED)
 ZEROS = make_zip({"lab01.ipynb": bytes(30_000_000)})
 
@@ -194,6 +204,9 @@ ZEROS = make_zip({"lab01.ipynb": bytes(30_000_000)})
         (ZEROS, "more than 200 times its size"),
         (make_zip({"lab01.ipynb": NOTEBOOK, **{f"{n}": "" for n in range(2001)}}), "holds 2002 files"),
         (make_zip({"inner.zip": make_zip({"lab01.ipynb": NOTEBOOK})}), "inside another zip"),
+        (make_zip({"lab01.ipynb": NOTEBOOK}, zipfile.ZIP_LZMA), "packed in a way that only few programs"),
+        (many_names(60_000), "more than the 2000 files allowed"),
+        (many_names(70_000), "more than the 2000 files allowed"),  # a larger kind of table
         (make_zip({}), "no notebook was handed in"),
         (make_zip({"lab01.py": "import torch"}), "a Python script"),
     ],
@@ -206,6 +219,21 @@ def test_a_students_bad_zip_is_a_row_with_a_sentence_and_stops_nobody(tmp_path, 
     for problem in found.values():
         assert sentence in problem
         assert "hand " in problem, "it says what to do"
+
+
+def test_the_labs_notebook_counts_although_something_beside_it_is_damaged(tmp_path):
+    damaged = with_damage(make_zip({"lab01.ipynb": NOTEBOOK, "x.txt": "answer = 1"}, zipfile.ZIP_STORED))
+    assert "is damaged" in rows(read(tmp_path / "1", make_zip({f"{EVE}/x.zip": damaged})))["Eve"]
+    damaged = with_damage(make_zip({"x.txt": "answer = 1", "lab01.ipynb": NOTEBOOK}, zipfile.ZIP_STORED))
+    assert rows(read(tmp_path / "2", make_zip({f"{EVE}/x.zip": damaged}))) == {"Eve": None}
+    damaged = with_damage(make_zip({"x.txt": "answer = 1", "scratch.ipynb": NOTEBOOK}, zipfile.ZIP_STORED))
+    assert "is damaged" in rows(read(tmp_path / "3", make_zip({f"{EVE}/x.zip": damaged})))["Eve"]
+
+
+def test_names_that_no_disk_would_take(tmp_path):
+    names = ["x" * 5000, "con", "a?b*c", "a:b", "y. "]
+    found = rows(read(tmp_path, make_zip({f"{name}.ipynb": NOTEBOOK for name in names})))
+    assert found == {name: None for name in names}
 
 
 def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch):
