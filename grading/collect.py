@@ -28,7 +28,7 @@ from grading.unpack import Entry, File, is_notebook, kind_of, printable, read_en
 
 MOODLE = re.compile(r"(?P<name>.+)_(?P<number>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
 CANVAS = re.compile(
-    r"(?P<name>.+?)(?P<late>_LATE)?_(?P<number>\d+)_(?:(?P<upload>\d+)_(?P<file>.+?)(?:-(?P<again>\d+))?|text|link)"
+    r"(?P<name>.+?)(?P<late>_(?i:LATE))?_(?P<number>\d+)_(?:(?P<upload>\d+)_(?P<file>.+?)(?:-(?P<again>\d+))?|text|link)"
 )
 BLACKBOARD = re.compile(r"(?P<name>.+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>.*))?")
 # Folders of these names cannot exist on Windows.

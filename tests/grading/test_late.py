@@ -52,7 +52,15 @@ def test_moodle_and_blackboard_say_when(tmp_path, time, days):
 
 
 def test_canvas_says_late_and_not_since_when(tmp_path):
-    found = judged(tmp_path, {"ada_LATE_12345_678_lab01.ipynb": "", "bob_12346_679_lab01.ipynb": ""})
+    found = judged(
+        tmp_path,
+        {
+            "ada_LATE_12345_678_lab01.ipynb": "",
+            "bob_12346_679_lab01.ipynb": "",
+            "cy_late_1_2_lab01.ipynb": "",
+        },
+    )
+    assert found["cy"].word == "late"
     assert found["bob"] == Lateness(0, "0")
     assert (found["ada"].days, found["ada"].word) == (None, "late")
     assert "look up the time in Canvas" in found["ada"].doubt

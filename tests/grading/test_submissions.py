@@ -88,6 +88,7 @@ def read(source: Path) -> Collected:
         ("Ada Lovelace_123456_assignsubmission_file_lab01.ipynb", "Ada Lovelace", "ada_lovelace_123456"),
         ("lovelaceada_12345_678910_lab01.ipynb", "lovelaceada", "lovelaceada_12345"),
         ("lovelaceada_LATE_12345_678910_lab01-1.ipynb", "lovelaceada", "lovelaceada_12345"),
+        ("lovelaceada_late_12345_678910_lab01.ipynb", "lovelaceada", "lovelaceada_12345"),
         ("lovelaceada_10430000000012345_678910_my_lab.ipynb", "lovelaceada", "lovelaceada_10430000000012345"),
         ("lab01_alovelace_attempt_2026-11-20-10-00-00_lab01.ipynb", "alovelace", "alovelace"),
         ("lab01_a_lovelace_attempt_2026-11-20-10-00-00_lab01.ipynb", "a_lovelace", "a_lovelace"),
