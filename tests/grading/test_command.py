@@ -1,13 +1,16 @@
 """The command around the grading: what it is asked for, and what it does with the results. No kernels."""
 
+import ast
 import csv
+import subprocess
+import sys
 import zipfile
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from grading_samples import hand_in
+from grading_samples import ROOT, hand_in
 
 from grading.__main__ import UNPACKED, Options, main, read_options, report, unpacking_folder
 from grading.collect import Collected, Person, Submission
@@ -21,6 +24,21 @@ Participant 1,Ada,,20.00
 Participant 2,Bo,7.00,20.00
 Participant 3,Cy,,20.00
 """
+
+
+def test_the_command_starts_without_what_takes_seconds_to_import():
+    heavy = ("torch", "nbgrader", "nbformat", "numpy", "sqlalchemy", "backbones")
+    code = f"import sys, grading.__main__; print([one for one in {heavy} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_grading_does_without_the_package():
+    for path in (ROOT / "grading").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "backbones" for name in names), path
 
 
 def test_files_in_options_are_meant_from_where_the_person_is(tmp_path, monkeypatch):
