@@ -363,7 +363,10 @@ def collect(source: Path, lab: Lab, into: Path) -> Collected:
         for one in alike:
             apart = f"_{checksum('/'.join(one.person.key))}" if len(alike) > 1 else ""
             doubts = tuple(doubts_about(one, alike, by_hand - {lab.notebook, lab.folder.name}))
-            result.submissions[student[:60] + apart if apart else student] = replace(one, doubts=doubts)
+            name = student[:60] + apart if apart else student
+            while name in result.submissions:  # somebody else's name may be built like that
+                name = f"{name[:61]}_{checksum(name)}"
+            result.submissions[name] = replace(one, doubts=doubts)
     result.submissions = dict(sorted(result.submissions.items()))
     if not result.submissions:
         raise CourseError(f"no notebooks in {source}: expected one notebook, or one folder, for each student")

@@ -29,9 +29,10 @@ def run(tmp_path: Path, shell: str = "", **environment: str) -> subprocess.Compl
     program = tmp_path / "loop.py"
     program.write_text(LOOP, encoding="utf-8", errors="surrogatepass")
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    command = f'("{sys.executable}" "{program}" 2>errors; echo $? >code) {shell}' if shell else ""
-    command = command or f'"{sys.executable}" "{program}"'
-    return subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True, timeout=120)
+    command: list[str] | str = [sys.executable, str(program)]
+    if shell:
+        command = f'("{sys.executable}" "{program}" 2>errors; echo $? >code) {shell}'
+    return subprocess.run(command, shell=bool(shell), cwd=tmp_path, env=env, capture_output=True, timeout=120)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "cp437", "utf-8"])
