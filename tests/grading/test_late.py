@@ -80,6 +80,8 @@ def test_times_of_unpacking_are_seen(tmp_path):
     assert all(one.days is None and "Give the zip" in one.doubt for one in found.values())
     found = judged(tmp_path / "b", {name: f"2026-11-25 1{i}:00:00" for i, name in enumerate(names)})
     assert all(one.days == 5 for one in found.values())
+    found = judged(tmp_path / "c", {name: f"2026-11-20 10:00:0{i}" for i, name in enumerate(names)})
+    assert all(one == Lateness(0, "0") for one in found.values()), "on time whatever the times mean"
 
 
 def test_a_time_to_come_is_doubtful(tmp_path):
