@@ -8,9 +8,10 @@
     dark     text, axes, ranges over seeds, the truth (dashed), and controls that learned no features: raw
              pixels, random weights, always the same answer, chance.
 
-One figure departs from it: `right_and_wrong` paints right pixels blue and wrong ones orange, and its title says
-so. Each class has a color of its own (masks, points by class). Numbers run from dark to light: "gray" for one channel, "inferno" over a photo. A figure that shows neither a part of
-a network nor a comparison is drawn dark. Texts name colors as here: "orange", "blue", "green", "dark".
+One figure departs from it: `right_and_wrong` paints right pixels blue and wrong ones orange, and its title
+says so. Each class has a color of its own (masks, points by class). Numbers run from dark to light: "gray"
+for one channel, "inferno" over a photo. A figure that shows neither a part of a network nor a comparison is
+drawn dark. Texts name colors as here: "orange", "blue", "green", "dark".
 
 The colors come from sets that color-blind readers can tell apart (Okabe and Ito; Paul Tol; ColorBrewer), and
 colors of one figure differ in lightness too, so that gray print shows them as well.
