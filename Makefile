@@ -4,7 +4,7 @@
 #   make check               ARGS="-k vision"                   style and fast tests, while editing
 #   make test                ARGS="tests/grading -x"            options for pytest
 #   make test-browser        ARGS="-k 05"                       every lesson in a browser
-#   make grade LAB=lab01 FROM=folder-of-submissions
+#   make grade LAB=lab01 FROM=folder-or-zip-of-submissions
 #   make execute             ARGS="00 01"
 
 # An older Python does as well: course.py looks for a newer one itself.

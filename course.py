@@ -101,17 +101,18 @@ def bench(*options: str) -> None:
 
 
 def grade(lab_name: str = "", folder: str = "", *options: str) -> None:
-    """Grade a folder of submissions: grade lab01 path/to/submissions"""
+    """Grade what the LMS exported, folder or zip: grade lab01 path/to/submissions"""
     if not lab_name or not folder:
         stop(
             "say which lab to grade and where the submissions are: `make grade LAB=lab01 FROM=submissions` "
             "or `python3 course.py grade lab01 submissions`"
         )
     submissions = (START / folder).resolve()
-    if not submissions.is_dir():
-        stop(f"there is no folder {submissions}: name the folder that holds the submissions")
+    if not submissions.exists():
+        stop(f"there is no folder or zip {submissions}: name what holds the submissions")
     install(INSTRUCTOR)
-    hand_over("-m", "grading", lab_name, str(submissions), *options)
+    # Files named in the options are meant from where the person is, too.
+    hand_over("-m", "grading", lab_name, str(submissions), *options, BACKBONES_START=str(START))
 
 
 def labs(*options: str) -> None:

@@ -1,12 +1,17 @@
-"""For instructors: from a folder of handed-in notebooks to points, feedback pages and a CSV.
+"""For instructors: from what students handed in to points, feedback pages and a CSV.
 
-    python -m grading lab01 folder-of-submissions
+    python -m grading lab01 folder-or-zip-of-submissions
 
 labs.py      which labs there are
+content.py   what a file is, by its first bytes, and the sentence for what is no notebook
+unpack.py    the entries of a folder or zip, read without trust
 collect.py   whose notebook is whose, from the file names that learning management systems give
 repair.py    is it this lab's notebook, and is every graded cell in it once?
 convert.py   nbgrader's steps, set up and run
 grade.py     one student after the other, and the points
+late.py      who is how late, and what that costs
+export.py    the points in the files that Canvas and Moodle exported
+terminal.py  printing that cannot end a run
 report.py    the CSV, the page for a student whose notebook has a problem, the summary
 kinds.py     what the hidden checks of labs ask for: one helper for each kind of slip
 """

@@ -1,15 +1,45 @@
 """`python -m grading LAB FROM`: grade a folder of submissions. See the package's docstring."""
 
 import argparse
+import contextlib
 import logging
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grading.collect import collect
-from grading.grade import Grader, grade_all
-from grading.isolation.run import Runner
-from grading.labs import CourseError, find_lab
-from grading.report import summary, write_csv
+from grading.collect import Collected, collect
+from grading.export import TARGETS, Grade, fill, read_sheet
+from grading.labs import CourseError, Lab, find_lab
+from grading.late import lateness, read_due, read_penalty
+from grading.report import Result, summary, write_csv
+from grading.terminal import forgiving_output
+
+if TYPE_CHECKING:
+    from grading.grade import Grader
+
+UNPACKED = ".unpacked-"  # in the folder of results; removed at the end
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the instructor asked for. `exports`: the system and its file; the rest as on the command line."""
+
+    root: Path
+    lab: str
+    source: Path
+    out: Path
+    due: datetime | None = None
+    penalty: float = 0.0
+    exports: tuple[tuple[str, Path], ...] = ()
+    column: str | None = None
+    sandbox: bool = True
+    workers: int | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,63 +48,178 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 when the run came to its end, also with problem submissions; 2 when it could not start.
     """
-    parser = argparse.ArgumentParser(prog="grading", description="Grade a folder of submitted notebooks.")
-    parser.add_argument("lab", help="lab01, or the name of its folder in solutions/")
-    parser.add_argument("source", metavar="FROM", type=Path, help="a folder as the LMS exports it")
-    parser.add_argument("--out", type=Path, help="where results go (default: graded)")
-    parser.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
-    options = parser.parse_args(arguments)
-    root = options.course.resolve()
-    try:
-        grade(root, options.lab, options.source, (options.out or root / "graded").resolve())
-    except CourseError as error:
-        print(f"Not graded: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command grades everybody again.", file=sys.stderr)
-        return 130
+    with forgiving_output():
+        try:
+            grade(read_options(arguments))
+        except CourseError as error:
+            print(f"Not graded: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nStopped. The same command goes on with those who are not graded yet.", file=sys.stderr)
+            return 130
     return 0
 
 
-def grade(root: Path, lab_name: str, source: Path, out: Path) -> None:
-    """Grade the submissions in `source` into `out` and print how it went.
+def read_options(arguments: list[str] | None) -> Options:
+    """Read the command line.
+
+    Raises:
+        CourseError: for a due date, penalty or export that cannot be.
+    """
+    parser = argparse.ArgumentParser(
+        prog="grading", description="Grade a folder of submitted notebooks.", allow_abbrev=False
+    )
+    parser.add_argument("lab", help="lab01, or the name of its folder in solutions/")
+    parser.add_argument("source", metavar="FROM", type=Path, help="a folder or zip as the LMS exports it")
+    parser.add_argument("--out", type=Path, help="where results go (default: graded)")
+    parser.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
+    parser.add_argument(
+        "--due", metavar="TIME", help='"2026-12-01 23:59": who is later, and by how many days'
+    )
+    parser.add_argument("--late", metavar="SHARE", help="10%%: what each day costs of the points reached")
+    parser.add_argument(
+        "--export",
+        metavar=("SYSTEM", "FILE"),
+        nargs=2,
+        action="append",
+        default=[],
+        help=f"fill the points into a copy of what the LMS exported; {' or '.join(TARGETS)}, and its CSV",
+    )
+    parser.add_argument("--workers", type=int, help="notebooks that run at a time (default: one a core)")
+    parser.add_argument(
+        "--no-sandbox", action="store_true", help="run students' code with your rights; marks every result"
+    )
+    parser.add_argument("--column", help="the column for the points, where its title does not name the lab")
+    options = parser.parse_args(arguments)
+    if options.late and not options.due:
+        raise CourseError('--late needs --due: say when it was due, --due "2026-12-01 23:59"')
+    for system, _ in options.export:
+        if system not in TARGETS:
+            raise CourseError(f"--export {system!r} is no system known here: say {' or '.join(TARGETS)}")
+    here = Path(
+        os.environ.get("BACKBONES_START", "")
+    )  # course.py works in the course's folder, the person here
+    root = (here / options.course).resolve() if options.course != Path() else Path().resolve()
+    return Options(
+        root,
+        options.lab,
+        here / options.source,
+        (here / options.out if options.out else root / "graded").resolve(),
+        read_due(options.due) if options.due else None,
+        read_penalty(options.late) if options.late else 0.0,
+        tuple((system, here / file) for system, file in options.export),
+        options.column,
+        not options.no_sandbox,
+        options.workers,
+    )
+
+
+def check_places(options: Options, lab: Lab) -> None:
+    """Are source and results where they can be, and what is to be filled in what it should be?
+
+    Raises:
+        CourseError: when not.
+    """
+    source, out = options.source, options.out
+    if not source.exists():
+        raise CourseError(f"there is no folder or zip {source}: give what holds the submissions")
+    if source.is_file() and source.suffix.lower() != ".zip":
+        raise CourseError(f"{source} is a file: give the folder that holds the submissions, or the LMS's zip")
+    if "%" in str(out):
+        raise CourseError(f"the gradebook cannot be in {out}: choose a folder without % with --out")
+    if source.is_dir() and (source.resolve().is_relative_to(out) or out.is_relative_to(source.resolve())):
+        raise CourseError(
+            f"submissions ({source}) and results ({out}) need two folders, neither in the other"
+        )
+    for system, file in options.exports:
+        TARGETS[system](read_sheet(file), lab, options.column)  # said now, not after an hour of grading
+
+
+@contextlib.contextmanager
+def unpacking_folder(out: Path) -> Iterator[Path]:
+    """A folder in `out` that is gone at the end; one that a killed run left behind goes at the beginning."""
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(f"{UNPACKED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=UNPACKED, dir=out, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def grade(options: Options) -> None:
+    """Grade the submissions and print how it went.
 
     Raises:
         CourseError: when it cannot start.
     """
-    lab = find_lab(root, lab_name)
-    if source.is_file():
-        raise CourseError(f"{source} is a file: unpack it and give the folder")
-    if not source.is_dir():
-        raise CourseError(f"there is no folder {source}: give the folder that holds the submissions")
-    source = source.resolve()
-    if source.is_relative_to(out) or out.is_relative_to(source):
-        raise CourseError(
-            f"submissions ({source}) and results ({out}) need two folders, neither in the other"
+    lab = find_lab(options.root, options.lab)
+    check_places(options, lab)
+    with unpacking_folder(options.out) as unpacked:
+        try:
+            collected = collect(options.source.resolve(), lab, unpacked)
+        except OSError as error:
+            raise CourseError(f"{options.source} cannot be read: {error}") from error
+        log = options.out / "grade.log"
+        logging.basicConfig(
+            filename=log,
+            filemode="w",
+            encoding="utf-8",
+            errors="backslashreplace",
+            level=logging.INFO,
+            format="%(asctime)s %(levelname)s %(message)s",
         )
-    collected = collect(source, lab)
+        logging.captureWarnings(True)
+        from grading.grade import Grader, grade_all  # takes seconds: whoever mistyped need not wait for it
+        from grading.isolation.run import Runner
 
-    out.mkdir(parents=True, exist_ok=True)
-    log = out / "grade.log"
-    logging.basicConfig(
-        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.captureWarnings(True)
-    with Runner() as runner:
-        grader = Grader(root, lab, out, runner)
-        grader.check()
-        results = grade_all(grader, collected.submissions)
-    table = out / f"{lab.notebook}.csv"
-    write_csv(table, results, grader.max_points)
+        with Runner(options.sandbox) as runner:
+            grader = Grader(options.root, lab, options.out, runner)
+            grader.check()
+            results = grade_all(grader, collected.submissions, options.workers)
+    for result in results:
+        result.doubts += collected.submissions[result.student].doubts
+    report(options, lab, grader, collected, results)
 
+
+def report(options: Options, lab: Lab, grader: "Grader", collected: Collected, results: list[Result]) -> None:
+    """Write the CSV and what was asked to be exported, and print the rest."""
+    final = {result.student: result.points for result in results}
+    words, late_doubts = None, []
+    if options.due:
+        late = lateness(collected.submissions, options.due, datetime.now())
+        final = {student: late[student].points(points, options.penalty) for student, points in final.items()}
+        words = {student: (late[student].word, points) for student, points in final.items()}
+        late_doubts = [one.doubt for one in late.values() if one.doubt]
+    table = options.out / f"{lab.notebook}.csv"
+    write_csv(table, results, grader.max_points, words)
     print(f"\n{summary(lab, results, grader.max_points)}")
-    for title, lines in (("Worth knowing:", collected.remarks), ("Ignored files:", collected.ignored)):
+
+    grades = [
+        Grade(collected.submissions[one.student].person, final[one.student], one.graded) for one in results
+    ]
+    exported = []
+    for system, file in options.exports:
+        try:
+            most = sum(grader.max_points.values())
+            done = fill(system, file, lab, grades, most, options.out, options.column)
+        except CourseError as error:
+            print(f"\nNot exported: {error}", file=sys.stderr)
+            continue
+        exported.append((system, done))
+    for title, lines in (
+        ("Worth knowing:", collected.remarks),
+        ("Late, and not sure:", late_doubts),
+        *((f"Exported for {system}, {done.filled} filled in:", done.remarks) for system, done in exported),
+        ("Ignored files:", collected.ignored),
+    ):
         if lines:
             print("\n".join(["", title, *(f"  {line}" for line in lines)]))
-    print(f"\nPoints    {table}\nFeedback  {out / 'feedback'}\nLog       {log}")
+    print(f"\nPoints    {table}")
+    for _, done in exported:
+        print(f"For LMS   {done.path}")
+    print(f"Feedback  {options.out / 'feedback'}\nLog       {options.out / 'grade.log'}")
     if any(result.needs_manual for result in results):
         print(
-            f'\nTo read the free text:\n  cd "{out}"\n  "{sys.executable}" -m jupyterlab\n'
+            f'\nTo read the free text:\n  cd "{options.out}"\n  "{sys.executable}" -m jupyterlab\n'
             "and there Nbgrader > Formgrader > Manual Grading. Then grade again with the same command:\n"
             "points and comments given by hand are kept and go into the CSV and the feedback."
         )

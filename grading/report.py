@@ -2,6 +2,7 @@
 
 import csv
 import html
+import re
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,31 +22,60 @@ class Result:
     notes: list[str] = field(default_factory=list)
     graded: bool = False  # nbgrader ran it; notes can be there all the same
     marks: list[str] = field(default_factory=list)  # how it was graded, where that was not the usual way
+    doubts: list[str] = field(default_factory=list)  # for the instructor only
 
     @property
     def status(self) -> str:
-        return "problem" if self.notes else "graded"
+        return "problem" if self.notes or self.doubts else "graded"
 
 
-def write_csv(path: Path, results: list[Result], max_points: dict[str, float]) -> None:
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # the wide ones count in Japanese spreadsheets
+
+
+def safe_cell(text: str) -> str:
+    """`text` such that no spreadsheet runs it as a formula; a number stays one."""
+    is_number = re.fullmatch(r"[+-]?\d*[.,]?\d+", text)
+    return f"'{text}" if text.startswith(FORMULA) and not is_number else text
+
+
+def write_csv(
+    path: Path,
+    results: list[Result],
+    max_points: dict[str, float],
+    late: dict[str, tuple[str, float]] | None = None,
+) -> None:
     """One line a student, one column a graded cell.
 
     Args:
         path: of the CSV.
         results: of the students.
         max_points: by graded cell in the lab's order.
+        late: by student, how late it was and the points after the penalty; None without a due date.
     """
+    titles = ["late", "points_after_penalty"] if late else []
     # With a byte order mark: without one Excel shows "Jürgen" as "JÃ¼rgen".
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.writer(file)
-        writer.writerow(["student", "name", "status", "points", "max", *max_points, "needs_manual", "note"])
+        writer.writerow(
+            ["student", "name", "status", "points", "max", *max_points, "needs_manual", *titles, "note"]
+        )
         for one in results:
-            # A spreadsheet would run a name that begins like a formula.
-            name = f"'{one.name}" if one.name.startswith(("=", "+", "-", "@")) else one.name
             exercises = [one.exercises.get(key, 0.0) for key in max_points]
             manual = "yes" if one.needs_manual else ""
-            row = [one.student, name, one.status, one.points, sum(max_points.values())]
-            writer.writerow([*row, *exercises, manual, " ".join(one.notes)])
+            row = [one.student, safe_cell(one.name), one.status, one.points, sum(max_points.values())]
+            note = safe_cell(" ".join([*one.marks, *one.notes, *one.doubts]))
+            writer.writerow([*row, *exercises, manual, *(late[one.student] if late else ()), note])
 
 
 def write_problem_page(path: Path, lab: Lab, result: Result) -> None:
@@ -72,6 +102,7 @@ def summary(lab: Lab, results: list[Result], max_points: dict[str, float]) -> st
     """How the class did and whose notebook has a problem, for the terminal."""
     points = [one.points for one in results if one.graded]
     problems = [one for one in results if one.notes]
+    doubts = [one for one in results if one.doubts]
     unread = sum(one.needs_manual for one in results)
     shaky = sum(one.graded for one in problems)
     lines = [
@@ -88,4 +119,7 @@ def summary(lab: Lab, results: list[Result], max_points: dict[str, float]) -> st
     if problems:
         lines += ["", "Problems (the student's feedback page says the same):"]
         lines += [f"  {one.name}: {note}" for one in problems for note in one.notes]
+    if doubts:
+        lines += ["", "For you to decide (students do not see this):"]
+        lines += [f"  {doubt}" for one in doubts for doubt in one.doubts]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from .palette import INK, LABEL, STAYS, STYLE, SWAPPED
 UNIT = 0.45  # inches. Positions are in units, x to the right, y upwards, y=0 is the middle of the first row.
 
 
-def anatomy(model: nn.Module, name: str | None = None) -> Figure:
+def anatomy(model: nn.Module, name: str | None = None, plain: bool = False) -> Figure:
     """A DeepLab model as a backbone, which is swapped, and a head, which stays.
 
     Layers whose shape adapts to the backbone carry a plug in the backbone's colour. After Chen et al.,
@@ -22,6 +22,7 @@ def anatomy(model: nn.Module, name: str | None = None) -> Figure:
     Args:
         model: a DeepLabV3 or DeepLabV3Plus, on any device, "meta" included.
         name: what to call the backbone; its own name by default.
+        plain: with everyday words in the boxes, for readers who do not know convolutions and channels yet.
     Raises:
         ValueError: `model` is something else.
     """
@@ -41,28 +42,31 @@ def anatomy(model: nn.Module, name: str | None = None) -> Figure:
         axis.axis("off")
 
         # The backbone: one box a map, the finer the taller.
-        _box(axis, 0, 0, 1.6, 2.2, "image\nH×W×3", "white")
+        _box(axis, 0, 0, 1.6, 2.2, "photo" if plain else "image\nH×W×3", "white")
         x, stage, stages = 1.6, max(2.0, 5 / len(channels)), {}
         for row, (stride, count) in enumerate(channels.items()):
             stages[stride] = (x + 0.5 + stage / 2, -(0.44 - 0.05 * row) * tall)  # middle of its lower edge
             _arrow(axis, (x, 0), (x + 0.5, 0))
-            _box(axis, x + 0.5, 0, stage, -2 * stages[stride][1], f"stride {stride}\n{count} ch.", SWAPPED)
+            text = f"stride\n{stride}" if plain else f"stride {stride}\n{count} ch."
+            _box(axis, x + 0.5, 0, stage, -2 * stages[stride][1], text, SWAPPED)
             x += 0.5 + stage
         _bracket(axis, 2.1, x, tall / 2 + 0.4, "BACKBONE", f"is swapped: {name}")
 
         # ASPP, on the deepest map. A layer adapts if it takes as many channels as the map that it reads has.
         left = x + 1.0
         _box(axis, left - 0.2, -0.35, 4.2, tall + 0.9, "", "#E8E8E8")
-        axis.text(left + 1.9, -tall / 2 - 0.35, f"ASPP, each to {width} ch.", ha="center", va="center")
+        text = "ASPP" if plain else f"ASPP, each to {width} ch."
+        axis.text(left + 1.9, -tall / 2 - 0.35, text, ha="center", va="center")
         _arrow(axis, (x, 0), (left - 0.2, 0))
         pitch = tall / len(aspp.branches)
         for row, branch in enumerate(aspp.branches):
             adapts = _convs(branch)[0].in_channels == channels[head.stride]
             y = tall / 2 - (row + 0.5) * pitch
-            _box(axis, left, y, 3.8, pitch - 0.15, _branch_name(branch, row), STAYS, adapts)
+            text = "" if plain else _branch_name(branch, row)
+            _box(axis, left, y, 3.8, pitch - 0.15, text, STAYS, adapts)
         x = left + 4.5
         _arrow(axis, (x - 0.5, 0), (x, 0))
-        _box(axis, x, 0, 2.6, 2.2, f"concat,\n1×1 conv\nto {width} ch.", STAYS)
+        _box(axis, x, 0, 2.6, 2.2, "join" if plain else f"concat,\n1×1 conv\nto {width} ch.", STAYS)
         y, scale = 0.0, head.stride
 
         # The decoder, a second row on the map that it taps.
@@ -70,33 +74,40 @@ def anatomy(model: nn.Module, name: str | None = None) -> Figure:
             y, scale = -tall / 2 - 2.4, head.low_level_stride
             low_width, (middle, edge) = _width(decoder.reduce), stages[scale]
             _arrow(axis, (middle, edge), (middle, y), (left, y))
-            text = f"low-level features:\nthe backbone's {channels[scale]} ch."
+            text = "" if plain else f":\nthe backbone's {channels[scale]} ch."
+            text = "low-level features" + text
             axis.text(min(middle, left - 4.8), y - 0.2, text, va="top")
             adapts = _convs(decoder.reduce)[0].in_channels == channels[scale]
-            _box(axis, left, y, 3.8, 1.3, f"1×1 conv\nto {low_width} ch.", STAYS, adapts)
+            text = "" if plain else f"1×1 conv\nto {low_width} ch."
+            _box(axis, left, y, 3.8, 1.3, text, STAYS, adapts)
             _arrow(axis, (left + 3.8, y), (x, y))
             _arrow(axis, (x + 1.3, -1.1), (x + 1.3, y + 1.1))
-            axis.text(x + 1.5, -1.6, f"enlarge ×{head.stride // scale}", va="center")
-            _box(axis, x, y, 2.6, 2.2, f"concat\n{width} + {low_width}", STAYS)
+            text = "enlarge" if plain else f"enlarge ×{head.stride // scale}"
+            axis.text(x + 1.5, -1.6, text, va="center")
+            _box(axis, x, y, 2.6, 2.2, "join" if plain else f"concat\n{width} + {low_width}", STAYS)
             x += 3.1
             _arrow(axis, (x - 0.5, y), (x, y))
             layers = f"{len(decoder.refine)} layer{'s' if len(decoder.refine) > 1 else ''} of"
             text = f"{layers}\n{_kind(decoder.refine)}\nto {_width(decoder.refine)} ch."
+            text = "sharpen\noutlines" if plain else text
             _box(axis, x, y, 2.6, 2.2, text, STAYS)
             ends = [left, left, x + 2.6, x + 2.6]
             axis.plot(ends, [y - 1.2, y - 1.4, y - 1.4, y - 1.2], color=INK, linewidth=1)
-            text = "decoder (the paper's encoder: backbone + ASPP)"
+            text = "decoder" if plain else "decoder (the paper's encoder: backbone + ASPP)"
             axis.text((left + x + 2.6) / 2, y - 1.6, text, ha="center", va="top")
         x += 3.1
         _arrow(axis, (x - 0.5, y), (x, y))
-        _box(axis, x, y, 2.6, 2.2, f"1×1 conv to\n{classes} classes,\nenlarge ×{scale}", STAYS)
-        _bracket(axis, left - 0.2, x + 2.6, tall / 2 + 0.4, "HEAD", f"stays: {width} channels wide")
+        text = "name each\npixel" if plain else f"1×1 conv to\n{classes} classes,\nenlarge ×{scale}"
+        _box(axis, x, y, 2.6, 2.2, text, STAYS)
+        text = "stays" if plain else f"stays: {width} channels wide"
+        _bracket(axis, left - 0.2, x + 2.6, tall / 2 + 0.4, "HEAD", text)
         x += 3.1
         _arrow(axis, (x - 0.5, y), (x, y))
-        _box(axis, x, y, 2.3, 2.2, f"answer\nH×W×{classes}", "white")
+        _box(axis, x, y, 2.3, 2.2, "answer" if plain else f"answer\nH×W×{classes}", "white")
 
         bottom = (-tall / 2 - 0.8 if decoder is None else y - 2.1) - 0.8
         adapts = "stays, and adapts to the backbone's widths"
+        adapts = "stays, but its entrance fits the backbone" if plain else adapts
         for left, colour, text in ((0, SWAPPED, "is swapped"), (4.2, STAYS, "stays"), (7.4, STAYS, adapts)):
             _box(axis, left, bottom, 1, 0.6, "", colour, adapts=text == adapts)
             axis.text(left + 1.2, bottom, text, va="center")

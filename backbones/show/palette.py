@@ -1,15 +1,31 @@
-"""Colours and style of all figures.
+"""Colors and style of all figures. One color has one meaning in the whole course:
 
-The colours come from sets that colour-blind readers can tell apart (Okabe and Ito; Paul Tol), and colours of
-one figure differ in lightness too, so that grey print shows them as well.
+    orange   what is changed: the backbone, its features, whatever is put in its place. Where ways are
+             compared: the way that is tried. As a line "-", as an area hatched "////".
+    blue     what stays: the head and its answers. Where ways are compared: what the tried way is measured
+             against, the way as it was. As a line "--".
+    green    neither of the two: a neck, a third way. As a line ":".
+    dark     text, axes, ranges over seeds, the truth (dashed), and controls that learned no features: raw
+             pixels, random weights, always the same answer, chance.
+
+One figure departs from it: `right_and_wrong` paints right pixels blue and wrong ones orange, and its title
+says so. Each class has a color of its own (masks, points by class). Numbers run from dark to light: "gray"
+for one channel, "inferno" over a photo. A figure that shows neither a part of a network nor a comparison is
+drawn dark. Texts name colors as here: "orange", "blue", "green", "dark".
+
+The colors come from sets that color-blind readers can tell apart (Okabe and Ito; Paul Tol; ColorBrewer), and
+colors of one figure differ in lightness too, so that gray print shows them as well.
 """
 
-SWAPPED = "#E69F00"  # orange, light: the backbone, the part that is swapped
-STAYS = "#0072B2"  # blue, dark: the part that stays
-THIRD = "#009E73"  # green, when a third is needed
-INK = "#333333"
+SWAPPED = "#E69F00"  # orange, light: the backbone, the part that is swapped; the way that is tried
+STAYS = "#0072B2"  # blue, dark: the head, the part that stays; what the tried way is measured against
+THIRD = "#009E73"  # green: neither of the two
+INK = "#333333"  # text, axes, ranges, the truth, controls
 
-# One colour a label in every mask, none of them the orange and blue above. Label 0, the background, is black.
+RIGHT = "#92C5DE"  # pale blue: pixels answered right
+WRONG = "#A50026"  # dark red: pixels answered wrong; much darker, so that grey print tells them apart
+
+# One color per label in every mask, none of them one of those above. Label 0, the background, is black.
 CLASS_COLOURS = (
     "#000000",
     "#882255",  # wine

@@ -198,6 +198,7 @@ def answer_bars(axis: Axes, answers: Mapping[str, float], title: str) -> None:
     bars = axis.barh(names, list(answers.values()), color=STAYS)
     axis.bar_label(bars, fmt="%.2f", padding=3)
     axis.set(xlim=(0, 1.15), xticks=[0, 0.5, 1], xlabel="probability", title=title)
+    axis.spines["bottom"].set_bounds(0, 1)  # no probability is above 1; the room there is for the values
     axis.invert_yaxis()
 
 

@@ -138,7 +138,12 @@ def check_module_name(module: types.ModuleType, name: str) -> None:
 def check_attribute(thing: Any, name: str) -> None:
     """Raises: Refused, for an attribute of an object or class that may not be read, set or deleted."""
     if name in DENIED_ATTRIBUTES or (name.startswith("_") and name not in PRIVATE | NAMES):
-        if name.startswith("_") and not name.startswith("__") and of_learner(thing) and not isinstance(thing, type):
+        if (
+            name.startswith("_")
+            and not name.startswith("__")
+            and of_learner(thing)
+            and not isinstance(thing, type)
+        ):
             return
         raise Refused(f"{type(thing).__name__!r} object has no attribute {name!r} in the grading")
     if name in INDICES and any(one.__name__ == "TensorBase" for one in type(thing).__mro__):
@@ -149,7 +154,10 @@ def check_attribute(thing: Any, name: str) -> None:
 
 def is_method(name: str, value: Any) -> bool:
     """Whether what stands in a class is a method that the learner's side may call."""
-    if isinstance(value, type | staticmethod | classmethod) or name in DENIED_ATTRIBUTES | {"__getattr__", "__exit__"}:
+    if isinstance(value, type | staticmethod | classmethod) or name in DENIED_ATTRIBUTES | {
+        "__getattr__",
+        "__exit__",
+    }:
         return False
     return name in MAY_CALL | PRIVATE or not name.startswith("_")
 
@@ -214,12 +222,19 @@ def is_standard(value: Any) -> bool:
     if isinstance(value, types.ModuleType):
         name = value.__name__
         return (
-            name.partition(".")[0] in sys.stdlib_module_names - {"random", "hashlib", "__main__"} and name in sys.modules
+            name.partition(".")[0] in sys.stdlib_module_names - {"random", "hashlib", "__main__"}
+            and name in sys.modules
         )
     if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
         return False
     module, name = getattr(value, "__module__", None) or "", getattr(value, "__name__", "")
-    if module.partition(".")[0] not in sys.stdlib_module_names or module.lstrip("_") in ("random", "main__", "hashlib", "sha2", "md5"):
+    if module.partition(".")[0] not in sys.stdlib_module_names or module.lstrip("_") in (
+        "random",
+        "main__",
+        "hashlib",
+        "sha2",
+        "md5",
+    ):
         return False
     return getattr(sys.modules.get(module), name, None) is value
 

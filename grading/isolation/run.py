@@ -79,7 +79,9 @@ class Runner:
             failed[len(results)] = {"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}
             if len(failed) >= TRIES or time.monotonic() > end:
                 why = "this cell was not run: the notebook used up its time"
-                more = [{"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}] * (len(cells) - len(results))
+                more = [{"printed": "", "error": ["RuntimeError", why, why], "seconds": 0.0}] * (
+                    len(cells) - len(results)
+                )
                 return results + [failed.get(place, more[0]) for place in range(len(results), len(cells))]
 
     def run_once(self, cells: list[dict], failed: dict[int, dict], seconds: float) -> tuple[list[dict], str]:

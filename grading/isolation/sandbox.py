@@ -129,7 +129,11 @@ def tests_command(bubblewrap: str | None, number: int, limits: Limits) -> list[s
     if bubblewrap is None:
         return command
     shown = ["--ro-bind", sys.prefix, sys.prefix]
-    for name in ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"):  # torch asks what machine it is on
+    for name in (
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/sys/devices/system/cpu",
+    ):  # torch asks what machine it is on
         shown += ["--ro-bind-try", name, name]
     for name in ("backbones", "grading", "notebooks", "pyproject.toml"):
         shown += ["--ro-bind", str(COURSE / name), str(COURSE / name)]

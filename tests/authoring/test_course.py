@@ -212,7 +212,14 @@ def test_grade_without_lab_or_folder_shows_how_to_call_it(course, arguments):
 
 
 def test_grade_names_a_folder_that_is_not_there(course):
-    assert f"no folder {course.root / 'inbox'}" in course.fails("grade", "lab01", "inbox")
+    assert f"no folder or zip {course.root / 'inbox'}" in course.fails("grade", "lab01", "inbox")
+
+
+def test_grade_takes_the_systems_zip(course):
+    course.uv()
+    (course.root / "in box.zip").write_bytes(b"")
+    done = course.works("grade", "lab01", "in box.zip", "--due", "2026-12-01")
+    assert f"RAN lab01 {course.root / 'in box.zip'} --due 2026-12-01" in done.stdout
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

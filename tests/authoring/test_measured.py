@@ -16,8 +16,10 @@ from authoring import (
     measure_compute,
     measure_data,
     measure_deeplab,
+    measure_features,
     measure_reviews,
     measure_text,
+    measure_towers,
     measure_translation,
 )
 from authoring.measure_deeplab import STARTS
@@ -233,6 +235,39 @@ def test_an_unknown_part_is_refused_with_the_known_ones(capsys):
     assert "no part fine: choose from frozen, tuned" in capsys.readouterr().err
 
 
+# ---- Lesson 03 -----------------------------------------------------------------------------------
+
+
+def trained_towers() -> list[dict[str, str]]:
+    path = measure_towers.RESULTS / "towers.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_tower_was_trained_at_every_rate_from_every_start():
+    m = measure_towers
+    found = [tuple(map(float, list(row.values())[:4])) for row in trained_towers()]
+    assert found == list(product(m.SEEDS, m.RATES, m.DEPTHS, (0, 1)))
+    assert all(0 < float(row[f"loss_{number}"]) < 3 for row in trained_towers() for number in (4, m.ROUNDS))
+
+
+def test_the_towers_that_were_trained_are_those_of_the_lesson():
+    lesson = find_notebook("03_cnn").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    m = measure_towers
+    for part in (m.Layer, m.tower, m.train):
+        assert any(inspect.getsource(part).strip() in cell for cell in cells), part.__name__
+
+
+@pytest.mark.slow
+def test_the_command_that_trained_the_towers_still_runs(tmp_path, monkeypatch, capsys):
+    small = {"RESULTS": tmp_path, "SEEDS": (3,), "RATES": (0.03,), "DEPTHS": (1, 2), "ROUNDS": 4}
+    for name, value in small.items():
+        monkeypatch.setattr(measure_towers, name, value)
+    assert measure_towers.main([]) == 0
+    assert [(row["depth"], row["path"]) for row in trained_towers()] == list(product("12", "01"))
+    assert "towers 3 0.03 2 1" in capsys.readouterr().out
+
+
 # ---- Lesson 12 -----------------------------------------------------------------------------------
 
 
@@ -440,3 +475,30 @@ def test_the_command_that_measured_the_capstone_still_runs(tmp_path, monkeypatch
     assert [row["backbone"] for row in capstone("front")] == ["pocket-8"]
     assert len(capstone("tasks")) == len(measure_capstone.TASKS) * len(measure_capstone.ARMS)
     assert "PocketNet, trained" in capsys.readouterr().out
+
+
+# ---- Lesson 01 -----------------------------------------------------------------------------------
+
+
+def tunings() -> list[dict[str, str]]:
+    path = measure_features.RESULTS / "tuning.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_way_to_use_features_was_measured_from_every_seed():
+    m = measure_features
+    found = [(int(row["seed"]), int(row["images"]), row["way"]) for row in tunings()]
+    assert found == list(product(m.SEEDS, m.COUNTS, m.WAYS))
+    assert all(0.1 < float(row[part]) <= 1 for row in tunings() for part in ("train", "test"))
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_features_still_runs(tmp_path, monkeypatch, capsys):
+    m = measure_features
+    ways = {way: m.WAYS[way] for way in ("frozen, stride 16", "from scratch")}
+    for name, value in {"RESULTS": tmp_path, "SEEDS": (0,), "COUNTS": (20,), "WAYS": ways}.items():
+        monkeypatch.setattr(m, name, value)
+    monkeypatch.setattr(m.Images, "steps", 2)
+    assert m.main([]) == 0
+    assert [row["way"] for row in tunings()] == list(ways)
+    assert "tuning 20 from scratch 0" in capsys.readouterr().out

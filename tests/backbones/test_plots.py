@@ -229,12 +229,16 @@ MODELS = {
     ),
     "low level is deep": (DeepLabV3Plus, "resnet101", 8, 2, {"low_level_stride": 8}),
 }
+PLAIN = ("as in the paper", "MobileNetV2's own head", "much of all")
 
 
-@pytest.fixture(params=MODELS, scope="module")
+@pytest.fixture(
+    params=[*((name, False) for name in MODELS), *((name, True) for name in PLAIN)], scope="module", ids=str
+)
 def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
-    kind, backbone, output_stride, classes, options = MODELS[request.param]
-    figure = plots.anatomy(deeplab(kind, backbone, output_stride, classes, **options))
+    name, plain = request.param
+    kind, backbone, output_stride, classes, options = MODELS[name]
+    figure = plots.anatomy(deeplab(kind, backbone, output_stride, classes, **options), plain=plain)
     figure.canvas.draw()
     yield figure
     plt.close(figure)
@@ -290,6 +294,19 @@ def test_a_model_without_decoder_and_rates_is_drawn_without() -> None:
         "1×1 conv to 21 classes, enlarge ×16",
     } <= {*texts}
     assert not [text for text in texts if re.search("rate|decoder|3×3|low-level|layer", text)]
+
+
+def test_plain_words_need_no_machine_learning() -> None:
+    """Lesson 00 draws a DeepLab before it has explained any layer; the marks are the same."""
+    model = deeplab(DeepLabV3Plus, "resnet101", 16, 21)
+    plain, full = plots.anatomy(model, "ResNet-101", plain=True), plots.anatomy(model)
+    for drawn in plain, full:
+        drawn.canvas.draw()
+    assert len(adapting(plain)) == len(adapting(full)) == 7  # six and the legend
+    said = " ".join(words(plain))
+    plt.close(full)
+    assert not re.search(r"conv|ch\.|concat|rate|×|sep\.|classes", said)
+    assert {"BACKBONE", "HEAD", "ASPP", "decoder", "stride 4", "stride 16"} <= {*words(plain)}
 
 
 def test_the_modules_are_drawn_and_not_the_options_they_were_built_by() -> None:

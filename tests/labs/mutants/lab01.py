@@ -1716,8 +1716,8 @@ def index_error(features, query, k):
     return filtered(features, query, k)
 
 
-@right("nearest", "an error class of its own; -2, as in the lesson")
-def as_in_the_lesson_too(features, query, k):
+@right("nearest", "an error class of its own; -2 on the diagonal")
+def minus_two_on_the_diagonal(features, query, k):
     class TooMany(ValueError):
         pass
 
