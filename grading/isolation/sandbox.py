@@ -98,7 +98,8 @@ def walls(bubblewrap: str) -> list[str]:
         *(bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *("--hostname", "grading", "--dev", "/dev", "--size", str(64 << 20), "--tmpfs", "/dev/shm"),
         *("--remount-ro", "/dev", "--size", str(64 << 20), "--tmpfs", "/tmp"),
-        *("--size", str(64 << 20), "--tmpfs", "/home", "--setenv", "HOME", "/home", "--setenv", "PATH", "/usr/bin:/bin"),
+        *("--size", str(64 << 20), "--tmpfs", "/home", "--setenv", "HOME", "/home"),
+        *("--setenv", "PATH", "/usr/bin:/bin"),
         *("--setenv", "LANG", "C.UTF-8", "--chdir", "/home"),
     ]  # fmt: skip
 

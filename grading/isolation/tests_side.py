@@ -27,7 +27,8 @@ from grading.isolation.examiner import Examiner
 from grading.isolation.wire import Lost, Wire
 
 WARM = ("torch", "torchvision", "numpy", "backbones", "backbones.tasks", "backbones.data", "backbones.plots",
-        "backbones.explore", "grading.kinds", "matplotlib.pyplot", "ipywidgets", "torch.utils.flop_counter")  # fmt: skip
+        "backbones.explore", "grading.kinds", "matplotlib.pyplot", "ipywidgets", "torch.utils.flop_counter",
+        )  # fmt: skip
 GRACE = 3  # seconds for a cell to hear that its time is over
 TRIES = 8  # learner's sides for one notebook: each exercise may end one
 
