@@ -143,6 +143,7 @@ class Grader:
                     self.read_points(result)
                     return result
             self.autograde(student, attempt)
+            result.notes += stopped(attempt.outcomes)
             self.read_points(result)
             self.run(GenerateFeedback, student, self.feedback_steps())
             self.done.add(student, attempt.key)
@@ -274,6 +275,12 @@ class Done:
             file.write(json.dumps([student, key]) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def stopped(outcomes: list[dict]) -> list[str]:
+    """A sentence for each cell, three at most, that ended its process or used up its time."""
+    cells = [(number, one["error"]) for number, one in enumerate(outcomes, 1) if one["error"]]
+    return [f"code cell {number}: {error[1]}" for number, error in cells if error[0] == "TimeoutError"][:3]
 
 
 def fingerprint(*texts: str) -> str:

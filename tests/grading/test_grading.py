@@ -239,10 +239,10 @@ def test_edited_tests_and_points_change_nothing(tiny_graded):
     assert (row["points"], row["max"]) == ("0.0", "10.0")
 
 
-def test_a_notebook_that_kills_its_kernel_is_named_and_stops_nobody(tiny_graded):
+def test_an_answer_that_kills_its_process_costs_that_exercise_and_stops_nobody(tiny_graded):
     row = tiny_graded["table"]["killer"]
-    assert (row["status"], row["points"]) == ("problem", "0.0")
-    assert "could not be run to its end" in row["note"]
+    assert (row["status"], row["points"]) == ("problem", "3.0")
+    assert "code cell 3: the process of your code ended" in row["note"]
     assert len(tiny_graded["table"]) == 5
 
 
