@@ -7,7 +7,7 @@ Test scenes are the same for all.
     few     heads as the lesson trains them: 240 scenes, three times, constant rates. few.csv
     many    the same heads on 1,600 scenes, each once, with the falling rates of `authoring.train`. many.csv
     rates   segmentation goes on as in the lesson from the head of `few`: the backbone frozen, or learning at
-            several rates; validation mIoU after each pass. rates.csv. And what other heads then say on a
+            several rates; validation mIoU after each epoch. rates.csv. And what other heads then say on a
             backbone that has changed under them. changed.csv
 
 Frozen backbones of few and many: Lite0 from random numbers (its batch norm set to the mean and variance of
@@ -15,7 +15,7 @@ scenes), Lite0 from ImageNet, Lite0 of the finished models, and Lite2 from Image
 are also heads that read one map only, and on the finished one detectors whose neck lacks its path downwards:
 cut after training ("path cut"), or never there ("no path").
 
-About 12 minutes on one quiet core; parts by name do some of it. Writes into notebooks/measured/tasks/.
+About 15 minutes on one core; parts by name do some of it. Writes into notebooks/measured/tasks/.
 """
 
 import copy
@@ -278,7 +278,7 @@ def careless(backbone: Backbone, seed: int) -> Backbone:
 
 
 def rates() -> Iterator[tuple[str, Row]]:
-    """(file, row) for each seed, rate of the backbone and pass, and for heads on a changed backbone."""
+    """(file, row) for each seed, rate of the backbone and epoch, and for heads on a changed backbone."""
     for seed in SEEDS:
         backbone = frozen("ImageNet", seed)
         trained = learn({"ImageNet": backbone}, seed, FEW)
@@ -287,9 +287,9 @@ def rates() -> Iterator[tuple[str, Row]]:
         changed["careless", "segment"] = careless(backbone, seed)
         for rate in BACKBONE_RATES:
             tuned, history = fine_tune(segment, seed, rate)
-            for number, epoch in enumerate(history, start=1):
-                what: Row = {"seed": seed, "rate": rate or "frozen", "pass": number}
-                yield "rates", what | {"miou": f"{epoch['val_miou']:.4f}"}
+            for number, measured in enumerate(history, start=1):
+                what: Row = {"seed": seed, "rate": rate or "frozen", "epoch": number}
+                yield "rates", what | {"miou": f"{measured['val_miou']:.4f}"}
             if rate == 5e-4:
                 changed["fine-tuned", "classify"] = tuned
         heads = {key: classify if key[1] == "classify" else segment for key in changed}
