@@ -491,10 +491,9 @@ def test_the_record_of_three_tasks_says_what_the_lesson_says():
         assert max(scores(table, "ImageNet", "segment")) < min(scores(table, "ImageNet", "stride 16")) + 0.05
     for head in ("path cut", "no path"):
         assert max(scores("many", "finished", head)) + 0.25 < min(scores("many", "finished", "detect"))
+    rates = ("0.0005", "frozen", "0.005")
     last = [row for row in tasks("rates") if row["epoch"] == str(measure_tasks.PASSES)]
-    ends = {
-        rate: [float(r["miou"]) for r in last if r["rate"] == rate] for rate in ("0.0005", "frozen", "0.005")
-    }
+    ends = {rate: [float(row["miou"]) for row in last if row["rate"] == rate] for rate in rates}
     assert min(ends["0.0005"]) > max(ends["frozen"]) + 0.02
     assert max(ends["0.005"]) < min(ends["frozen"]) - 0.1
     for table, head in product(("few", "many"), ("classify", "segment")):
