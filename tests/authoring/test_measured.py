@@ -74,10 +74,66 @@ def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys
     assert start in capsys.readouterr().out
 
 
-def test_an_unknown_start_is_refused_with_the_known_ones(capsys):
+def swapped(part: str) -> list[dict[str, str]]:
+    path = measure_deeplab.RESULTS / f"{part}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_swap_was_measured_from_every_seed():
+    m = measure_deeplab
+    found = [(int(row["seed"]), (row["backbone"], row["weights"])) for row in swapped("swap")]
+    assert found == list(product(m.SEEDS, m.SWAPS))
+    found = [(int(row["seed"]), int(row["decoder_convs"])) for row in swapped("decoder")]
+    assert found == list(product(m.SEEDS, m.DECODER_CONVS))
+    rows = swapped("swap") + swapped("decoder")
+    scores = [float(row[column]) for row in rows for column in ("miou", "near_edges", "away")]
+    assert all(0 < score < 1 for score in scores)
+    assert len(set(scores)) > 0.8 * len(scores)  # other runs, other scores
+
+
+@pytest.mark.parametrize("part", measure_deeplab.RECORDED)
+def test_recorded_answers_are_to_the_scenes_of_the_lesson(part):
+    kept = dict(np.load(measure_deeplab.RESULTS / f"{part}_answers.npz"))
+    scenes = Scenes()
+    scenes.setup()
+    shown = kept.pop("scenes").tolist()
+    assert shown == measure_deeplab.shown_scenes(scenes)
+    truth = kept.pop("truth")
+    assert np.array_equal(truth, np.stack([scenes.test[i].mask for i in shown]))
+    names = {
+        "swap": ["-".join(which) for which in measure_deeplab.SWAPS],
+        "decoder": list(map(str, measure_deeplab.DECODER_CONVS)),
+    }
+    assert list(kept) == names[part]
+    assert all(said.shape == truth.shape and said.max() <= 6 for said in kept.values())
+
+
+def test_the_band_near_edges_is_the_one_in_the_lesson():
+    lesson = find_notebook("05_deeplabv3plus").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    assert any(inspect.getsource(measure_deeplab.near_edges).strip() in cell for cell in cells)
+    mask = torch.zeros(1, 9, 9, dtype=torch.long)
+    mask[..., 5:] = 3
+    assert measure_deeplab.near_edges(mask)[0, 4].tolist() == [False] * 3 + [True] * 4 + [False] * 2
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_swap_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_deeplab, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure_deeplab, "SEEDS", (0,))
+    monkeypatch.setattr(measure_deeplab, "SWAP_SCENES", 16)
+    monkeypatch.setattr(measure_deeplab, "DECODER_STEPS", 2)
+    assert measure_deeplab.main([*measure_deeplab.RECORDED, "--test-scenes", "4"]) == 0
+    assert [row["weights"] for row in swapped("swap")] == ["imagenet"] * 3 + ["random"]
+    assert [row["decoder_convs"] for row in swapped("decoder")] == ["0", "2"]
+    assert "tf_efficientnet_lite2-imagenet" in np.load(tmp_path / "swap_answers.npz")
+    assert "decoder" in capsys.readouterr().out
+
+
+def test_an_unknown_part_of_deeplab_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_deeplab.main(["resnet101"])
-    assert "no start resnet101: choose from resnet101-random" in capsys.readouterr().err
+    assert "no part resnet101: choose from swap, decoder, resnet101-random" in capsys.readouterr().err
 
 
 def orders() -> list[dict[str, str]]:
