@@ -5,7 +5,7 @@ execute.py           run them, and save their outputs in place
 check.py             what a notebook must be before it is committed
 release.py           the learners' labs/ from solutions/
 train.py             the finished models in backbones/checkpoints/
-measure_deeplab.py   what lesson 05 shows of models too large to train in it
+measure_deeplab.py   what lesson 05 shows of models that take too long to train in it
 pictures.py          the picture in the README
 offline/             processes that cannot reach the network
 """

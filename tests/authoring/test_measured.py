@@ -18,6 +18,7 @@ from authoring import (
     measure_deeplab,
     measure_features,
     measure_reviews,
+    measure_tasks,
     measure_text,
     measure_towers,
     measure_translation,
@@ -25,9 +26,11 @@ from authoring import (
 from authoring.measure_deeplab import STARTS
 from authoring.notebooks import find_notebook
 from backbones import backbone, check_backbone, cost
+from backbones.backbone import ByStride
 from backbones.data import Reviews, Scenes
 from backbones.data.reviews import Review
 from backbones.data.vocabulary import PAD, UNKNOWN
+from backbones.heads import DetectionHead
 
 HEADS = {"-".join(map(str, which)) for which in product((16, 8), (0, 1, 2), (True, False))}
 
@@ -71,10 +74,66 @@ def test_the_command_that_measured_them_still_runs(tmp_path, monkeypatch, capsys
     assert start in capsys.readouterr().out
 
 
-def test_an_unknown_start_is_refused_with_the_known_ones(capsys):
+def swapped(part: str) -> list[dict[str, str]]:
+    path = measure_deeplab.RESULTS / f"{part}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_every_swap_was_measured_from_every_seed():
+    m = measure_deeplab
+    found = [(int(row["seed"]), (row["backbone"], row["weights"])) for row in swapped("swap")]
+    assert found == list(product(m.SEEDS, m.SWAPS))
+    found = [(int(row["seed"]), int(row["decoder_convs"])) for row in swapped("decoder")]
+    assert found == list(product(m.SEEDS, m.DECODER_CONVS))
+    rows = swapped("swap") + swapped("decoder")
+    scores = [float(row[column]) for row in rows for column in ("miou", "near_edges", "away")]
+    assert all(0 < score < 1 for score in scores)
+    assert len(set(scores)) > 0.8 * len(scores)  # other runs, other scores
+
+
+@pytest.mark.parametrize("part", measure_deeplab.RECORDED)
+def test_recorded_answers_are_to_the_scenes_of_the_lesson(part):
+    kept = dict(np.load(measure_deeplab.RESULTS / f"{part}_answers.npz"))
+    scenes = Scenes()
+    scenes.setup()
+    shown = kept.pop("scenes").tolist()
+    assert shown == measure_deeplab.shown_scenes(scenes)
+    truth = kept.pop("truth")
+    assert np.array_equal(truth, np.stack([scenes.test[i].mask for i in shown]))
+    names = {
+        "swap": ["-".join(which) for which in measure_deeplab.SWAPS],
+        "decoder": list(map(str, measure_deeplab.DECODER_CONVS)),
+    }
+    assert list(kept) == names[part]
+    assert all(said.shape == truth.shape and said.max() <= 6 for said in kept.values())
+
+
+def test_the_band_near_edges_is_the_one_in_the_lesson():
+    lesson = find_notebook("05_deeplabv3plus").read_text(encoding="utf-8")
+    cells = ["".join(cell["source"]) for cell in json.loads(lesson)["cells"]]
+    assert any(inspect.getsource(measure_deeplab.near_edges).strip() in cell for cell in cells)
+    mask = torch.zeros(1, 9, 9, dtype=torch.long)
+    mask[..., 5:] = 3
+    assert measure_deeplab.near_edges(mask)[0, 4].tolist() == [False] * 3 + [True] * 4 + [False] * 2
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_the_swap_still_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(measure_deeplab, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure_deeplab, "SEEDS", (0,))
+    monkeypatch.setattr(measure_deeplab, "SWAP_SCENES", 16)
+    monkeypatch.setattr(measure_deeplab, "DECODER_STEPS", 2)
+    assert measure_deeplab.main([*measure_deeplab.RECORDED, "--test-scenes", "4"]) == 0
+    assert [row["weights"] for row in swapped("swap")] == ["imagenet"] * 3 + ["random"]
+    assert [row["decoder_convs"] for row in swapped("decoder")] == ["0", "2"]
+    assert "tf_efficientnet_lite2-imagenet" in np.load(tmp_path / "swap_answers.npz")
+    assert "decoder" in capsys.readouterr().out
+
+
+def test_an_unknown_part_of_deeplab_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_deeplab.main(["resnet101"])
-    assert "no start resnet101: choose from resnet101-random" in capsys.readouterr().err
+    assert "no part resnet101: choose from swap, decoder, resnet101-random" in capsys.readouterr().err
 
 
 def orders() -> list[dict[str, str]]:
@@ -502,3 +561,88 @@ def test_the_command_that_measured_features_still_runs(tmp_path, monkeypatch, ca
     assert m.main([]) == 0
     assert [row["way"] for row in tunings()] == list(ways)
     assert "tuning 20 from scratch 0" in capsys.readouterr().out
+
+
+# ---- Lesson 04 -----------------------------------------------------------------------------------
+
+
+def tasks(name: str) -> list[dict[str, str]]:
+    path = measure_tasks.RESULTS / f"{name}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def seeds_of(table: str, *columns: str) -> dict[tuple[str, ...], list[int]]:
+    """The seeds that each combination of these columns was measured with."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for row in tasks(table):
+        found.setdefault(tuple(row[column] for column in columns), []).append(int(row["seed"]))
+    return found
+
+
+def test_every_head_was_measured_on_every_backbone_with_every_seed():
+    m, seeds = measure_tasks, list(measure_tasks.SEEDS)
+    many = {(start, head) for start, heads in m.READ.items() for head in heads} | {("finished", "path cut")}
+    few = {which for which in many if not set(which) & m.ONLY_MANY}
+    assert seeds_of("many", "backbone", "head") == dict.fromkeys(many, seeds)
+    assert seeds_of("few", "backbone", "head") == dict.fromkeys(few, seeds)
+    passes = product([str(rate or "frozen") for rate in m.BACKBONE_RATES], map(str, range(1, m.PASSES + 1)))
+    assert seeds_of("rates", "rate", "epoch") == dict.fromkeys(passes, seeds)
+    changed = [("ImageNet", "segment"), ("ImageNet", "classify"), ("careless", "segment")]
+    changed.append(("fine-tuned", "classify"))
+    assert seeds_of("changed", "backbone", "head") == dict.fromkeys(changed, seeds)
+    scores = [float(row["score"]) for name in ("few", "many", "changed") for row in tasks(name)]
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_the_record_of_three_tasks_says_what_the_lesson_says():
+    def scores(table: str, backbone: str, head: str) -> list[float]:
+        rows = [row for row in tasks(table) if (row["backbone"], row["head"]) == (backbone, head)]
+        return [float(row["score"]) for row in rows]
+
+    for head in measure_tasks.THREE:  # the backbone matters more than the number of scenes
+        assert min(scores("few", "finished", head)) > max(scores("many", "ImageNet", head)) + 0.1
+    lazy = {"classify": 0.49, "segment": 0.13}  # everything is there; all is background
+    assert all(max(scores("many", "random", head)) <= score for head, score in lazy.items())
+    for table in ("few", "many"):  # the map in the middle knows most, and nearly all
+        coarse_and_fine = [scores(table, "ImageNet", f"stride {stride}") for stride in (8, 32)]
+        assert max(map(max, coarse_and_fine)) + 0.1 < min(scores(table, "ImageNet", "stride 16"))
+        assert max(scores(table, "ImageNet", "segment")) < min(scores(table, "ImageNet", "stride 16")) + 0.05
+    for head in ("path cut", "no path"):
+        assert max(scores("many", "finished", head)) + 0.25 < min(scores("many", "finished", "detect"))
+    rates = ("0.0005", "frozen", "0.005")
+    last = [row for row in tasks("rates") if row["epoch"] == str(measure_tasks.PASSES)]
+    ends = {rate: [float(row["miou"]) for row in last if row["rate"] == rate] for rate in rates}
+    assert min(ends["0.0005"]) > max(ends["frozen"]) + 0.02
+    assert max(ends["0.005"]) < min(ends["frozen"]) - 0.1
+    for table, head in product(("few", "many"), ("classify", "segment")):
+        two = zip(scores(table, "ImageNet", head), scores(table, "ImageNet, Lite2", head), strict=True)
+        assert all(abs(small - large) < 0.06 for small, large in two)
+
+
+def test_a_neck_without_its_path_is_the_lesson_s_with_nothing_added():
+    channels = {8: 4, 16: 6, 32: 8}
+    head = DetectionHead(ByStride(channels), 7).eval()
+    lonely = measure_tasks.without_path(head, list(channels.values()))
+    features = {
+        stride: torch.rand(1, width, 96 // stride, 96 // stride) for stride, width in channels.items()
+    }
+    whole, cut = head.neck(features), lonely.neck(features)
+    assert list(whole) == list(cut)
+    assert torch.allclose(whole[32], cut[32])  # the deepest has nothing above it
+    assert not torch.allclose(whole[8], cut[8])
+    own = head.neck.fpn.layer_blocks[0](head.neck.fpn.inner_blocks[0](features[8]))
+    assert torch.allclose(cut[8], own)
+
+
+@pytest.mark.slow
+def test_the_command_that_measured_three_tasks_still_runs(tmp_path, monkeypatch, capsys):
+    m = measure_tasks
+    short = {"RESULTS": tmp_path, "SEEDS": (0,), "TEST": 4, "VAL": 4, "TUNED_ON": 8, "PASSES": 1}
+    for name, value in {**short, "BACKBONE_RATES": (None, 5e-4)}.items():
+        monkeypatch.setattr(m, name, value)
+    for plan in (m.FEW, m.MANY):
+        monkeypatch.setitem(plan, "count", 8)
+    assert m.main([]) == 0
+    assert len(tasks("many")) == sum(map(len, m.READ.values())) + 1
+    assert [row["rate"] for row in tasks("rates")] == ["frozen", "0.0005"]
+    assert "many 0 finished path cut" in capsys.readouterr().out
