@@ -33,6 +33,7 @@ from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
 NO_SANDBOX = "graded without a sandbox"
+CANARY = "(the lab's own solution)"
 
 
 @dataclasses.dataclass
@@ -97,16 +98,20 @@ class Grader:
     def check(self) -> None:
         """Grade the lab's own solution and its empty version: all points, and none.
 
+        A slow machine gives everybody more time: ten times what the solution takes, if that is more than usual.
+
         Raises:
             CourseError: where this machine would grade wrongly.
         """
-        for notebook, right in ((self.source, True), (self.release, False)):
-            cells = cells_to_run(notebook, self.source)
-            outcomes = iter(self.runner.run(cells))
-            for cell in notebook.cells:
-                if cell.cell_type != "code":
-                    continue
-                outcome = next(outcomes)
+        if self.done.has(CANARY, self.rules):
+            self.runner.allow(*self.done.seconds)
+            return
+        notebooks = (self.source, self.release)
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda one: self.runner.run(cells_to_run(one, self.source)), notebooks))
+        for notebook, outcomes, right in zip(notebooks, both, (True, False), strict=True):
+            code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+            for cell, outcome in zip(code, outcomes, strict=True):
                 if grade_id(cell) in self.max_points and (outcome["error"] is None) != right:
                     what = "the lab's own solution loses" if right else "the lab without answers gets"
                     reason = f" ({outcome['error'][0]}: {outcome['error'][1][:300]})" if right else ""
@@ -114,6 +119,10 @@ class Grader:
                         f"{what} the points of {grade_id(cell)} on this machine{reason}. Nobody was graded: their "
                         "points would be wrong, too. Is the course's environment complete (make check)?"
                     )
+        seconds = [outcome["seconds"] for outcome in both[0]]
+        self.done.seconds = 10 * max(seconds), 5 * sum(seconds)
+        self.runner.allow(*self.done.seconds)
+        self.done.add(CANARY, self.rules)
 
     def attempt(self, submission: Submission) -> Attempt:
         """Run what one student handed in. May be called from several threads at a time."""
@@ -139,14 +148,18 @@ class Grader:
             if attempt.error is not None:
                 raise attempt.error
             if not attempt.outcomes:
-                with contextlib.suppress(KeyError):
-                    self.read_points(result)
-                    return result
+                self.read_points(result)
+                result.notes = list(self.done.notes[student])
+                with self.grades(student) as grades:
+                    by_hand = any(one.manual_score is not None for one in grades)
+                if by_hand:  # since the page was made, perhaps
+                    self.run(GenerateFeedback, student, self.feedback_steps())
+                return result
             self.autograde(student, attempt)
             result.notes += stopped(attempt.outcomes)
             self.read_points(result)
             self.run(GenerateFeedback, student, self.feedback_steps())
-            self.done.add(student, attempt.key)
+            self.done.add(student, attempt.key, result.notes)
         except Exception as error:
             get_logger().exception("%s could not be graded", student)
             self.done.add(student, "")
@@ -258,21 +271,22 @@ class Done:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.keys: dict[str, str] = {}
+        self.notes: dict[str, list[str]] = {}
+        self.seconds = 0.0, 0.0  # for a cell and for a notebook, by the lab's own solution
         if path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError):  # the last line of a run that was killed
-                    student, key = json.loads(line)
-                    self.keys[student] = key
+                    student, self.keys[student], self.notes[student], self.seconds = json.loads(line)
 
     def has(self, student: str, key: str) -> bool:
         return bool(key) and self.keys.get(student) == key
 
-    def add(self, student: str, key: str) -> None:
+    def add(self, student: str, key: str, notes: list[str] | None = None) -> None:
         if self.keys.get(student, "") == key:
             return
-        self.keys[student] = key
+        self.keys[student], self.notes[student] = key, notes or []
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([student, key]) + "\n")
+            file.write(json.dumps([student, key, notes or [], self.seconds]) + "\n")
             file.flush()
             os.fsync(file.fileno())
 

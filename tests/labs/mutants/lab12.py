@@ -667,10 +667,11 @@ def by_gather(soft, student, labels, alpha):
 @right("student_loss", "nan_to_num in front of nothing that was nan in the gradient")
 def skips_the_mean(soft, student, labels, alpha):
     a_share(alpha)
-    if int((labels + 100).count_nonzero()) == 0:
-        hard = student.new_zeros(())
-    else:
-        hard = nn.CrossEntropyLoss()(student, labels)
+    hard = (
+        student.new_zeros(())
+        if int((labels + 100).count_nonzero()) == 0
+        else nn.CrossEntropyLoss()(student, labels)
+    )
     return soft * alpha + hard * (1 - alpha)
 
 
