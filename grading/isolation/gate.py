@@ -15,7 +15,7 @@ from typing import Any
 
 ROOTS = {
     "torch", "numpy", "backbones", "torchvision", "timm", "sklearn", "scipy", "networkx", "torchmetrics",
-    "random", "pytorch_lightning", "lightning", "__main__",
+    "random", "pytorch_lightning", "lightning", "lightning_fabric", "__main__",
 }  # fmt: skip
 TORCH = {  # of torch's own modules only these; the others load, save, compile, distribute or patch
     "", "nn", "nn.functional", "nn.init", "nn.modules", "nn.utils", "nn.utils.rnn", "nn.parameter", "linalg",
@@ -35,7 +35,7 @@ PARTS = {  # of the other packages these modules, with what is inside them where
     "torchvision": {"ops.", "models.", "transforms.", "utils"},
     "timm": {"models.", "layers.", "loss", "optim", "scheduler"},
     "torchmetrics": {"functional.", "classification.", "regression.", "clustering.", "image.", "text."},
-    "pytorch_lightning": set(), "lightning": {"pytorch"}, "random": set(),
+    "pytorch_lightning": set(), "lightning_fabric": set(), "lightning": {"pytorch"}, "random": set(),
 }  # fmt: skip
 PRIVATE_MODULES = (
     "timm.models._efficientnet",
@@ -165,6 +165,8 @@ def check_set(thing: Any, name: str) -> None:
         isinstance(thing, type) and not of_learner(thing)
     ):
         raise Refused(f"{name!r} cannot be set in the grading: it is not yours")
+    if name == "train":  # a network that stays as it is; no test compares by it
+        return
     if not of_learner(thing) and callable(getattr(type(thing), name, None)):
         raise Refused(f"{name!r} is a method of {type(thing).__name__} and cannot be replaced in the grading")
 
@@ -211,6 +213,8 @@ def class_allowed(kind: type) -> bool:
     if issubclass(kind, type) and kind is not type:  # it makes classes, past what `on_subclass` checks
         return False
     if module == "builtins":
+        if kind.__name__.rstrip("0123456789").endswith(("Backward", "AccumulateGrad")):  # tensor.grad_fn
+            return True
         return kind.__name__ in HARMLESS_BUILTINS or issubclass(kind, BaseException)
     if module in HARMLESS or module.startswith("collections"):
         return True
@@ -222,7 +226,9 @@ def class_allowed(kind: type) -> bool:
                                     "storage", "fx", "export", "_dynamo", "_inductor", "onnx", "profiler",
                                     "utils.data.datapipes", "cuda.memory", "autograd.profiler", "_ops",
                                     "_library", "utils.cpp", "overrides", "ao", "testing"))  # fmt: skip
-    return root in ROOTS and (root in ("backbones", "__main__") or not DENIED_PARTS & set(rest.split(".")))
+    if root in ("numpy", "scipy", "sklearn", "networkx"):
+        return not DENIED_PARTS & set(rest.split("."))
+    return root in ROOTS
 
 
 def function_allowed(function: Any) -> bool:

@@ -114,7 +114,7 @@ def learner_command(bubblewrap: str | None, number: int, limits: Limits) -> list
         return command
     shown = [
         part
-        for name in ("learner.py", "wire.py")
+        for name in ("learner.py", "wire.py", "kernel.py")
         for part in ("--ro-bind", str(HERE / name), f"/side/{name}")
     ]
     return [*walls(bubblewrap), *system_folders(), *shown, *CLOSED, *command]

@@ -13,7 +13,7 @@ import base64
 import json
 import socket
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -274,6 +274,7 @@ FORMS: dict[str, Callable] = {
     "range": range,
     "complex": complex,
     "frozenset": frozenset,
+    "OrderedDict": OrderedDict,
     "Ellipsis": lambda: Ellipsis,
     "NotImplemented": lambda: NotImplemented,
 }
