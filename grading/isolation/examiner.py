@@ -151,7 +151,7 @@ class Examiner(Peer):
         ]  # tuple, dict: no class there
         methods = [
             name for name, value in {key: value for one in (*standard, kind) for key, value in vars(one).items()}.items()
-            if callable(value) and not isinstance(value, type | staticmethod | classmethod)
+            if callable(value) and not isinstance(value, NOT_METHODS)
             and (name in gate.MAY_CALL or not name.startswith("_") or name in gate.PRIVATE)
             and name not in gate.DENIED_ATTRIBUTES and name not in ("__getattr__", "__exit__")
         ]  # fmt: skip
@@ -305,6 +305,9 @@ def named(name: str, *fields: str) -> type:
 
 
 ALIASES = (types.GenericAlias, types.UnionType, type(typing.List[int]), type(typing.Any))  # noqa: UP006
+
+
+NOT_METHODS = (type, staticmethod, classmethod, types.ClassMethodDescriptorType)
 
 
 class Memo:
