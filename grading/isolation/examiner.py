@@ -201,12 +201,12 @@ class Examiner(Peer):
     def encode_object(self, value: Any, pair: bool) -> list:
         if id(value) in self.their_number:
             return ["yours", self.their_number[id(value)]]
+        if isinstance(value, ALIASES):
+            return ["standard", "typing", "Any"]
         if id(value) not in self.number_of:
             gate.check_value(value)
         if isinstance(value, types.ModuleType):
             return ["module", value.__name__]
-        if isinstance(value, ALIASES):
-            return ["standard", "typing", "Any"]
         if isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
             if gate.is_standard(value):
                 return ["standard", value.__module__, value.__name__]
