@@ -17,6 +17,7 @@ from typing import Any
 ROOTS = {
     "torch", "numpy", "backbones", "torchvision", "timm", "sklearn", "scipy", "networkx", "torchmetrics",
     "random", "hashlib", "_hashlib", "_sha2", "_md5", "_sha1", "_sha3", "_blake2", "pytorch_lightning", "lightning",
+    "lightning_fabric",
     "__main__",
 }  # fmt: skip
 TORCH = {  # of torch's own modules only these; the others load, save, compile, distribute or patch
@@ -37,7 +38,7 @@ PARTS = {  # of the other packages these modules, with what is inside them where
     "torchvision": {"ops.", "models.", "transforms.", "utils"},
     "timm": {"models.", "layers.", "loss", "optim", "scheduler"},
     "torchmetrics": {"functional.", "classification.", "regression.", "clustering.", "image.", "text."},
-    "pytorch_lightning": set(), "lightning": {"pytorch"}, "random": set(),
+    "pytorch_lightning": set(), "lightning_fabric": set(), "lightning": {"pytorch"}, "random": set(),
 }  # fmt: skip
 PRIVATE_MODULES = (
     "timm.models._efficientnet",
@@ -152,9 +153,12 @@ def check_attribute(thing: Any, name: str) -> None:
         raise Refused(f"'function' object has no attribute {name!r} in the grading")
 
 
+NOT_METHODS = (type, staticmethod, classmethod, types.ClassMethodDescriptorType)
+
+
 def is_method(name: str, value: Any) -> bool:
     """Whether what stands in a class is a method that the learner's side may call."""
-    if isinstance(value, type | staticmethod | classmethod) or name in DENIED_ATTRIBUTES | {
+    if isinstance(value, NOT_METHODS) or name in DENIED_ATTRIBUTES | {
         "__getattr__",
         "__exit__",
     }:
@@ -250,6 +254,8 @@ def class_allowed(kind: type) -> bool:
     if issubclass(kind, type) and kind is not type:  # it makes classes, past what `on_subclass` checks
         return False
     if module == "builtins":
+        if kind.__name__.rstrip("0123456789").endswith(("Backward", "AccumulateGrad")):  # tensor.grad_fn
+            return True
         return kind.__name__ in HARMLESS_BUILTINS or issubclass(kind, BaseException)
     if module in HARMLESS or module.startswith("collections"):
         return True
@@ -261,7 +267,9 @@ def class_allowed(kind: type) -> bool:
                                     "storage", "fx", "export", "_dynamo", "_inductor", "onnx", "profiler",
                                     "utils.data.datapipes", "cuda.memory", "autograd.profiler", "_ops",
                                     "_library", "utils.cpp", "overrides", "ao", "testing"))  # fmt: skip
-    return root in ROOTS and (root in ("backbones", "__main__") or not DENIED_PARTS & set(rest.split(".")))
+    if root in ("numpy", "scipy", "sklearn", "networkx"):
+        return not DENIED_PARTS & set(rest.split("."))
+    return root in ROOTS
 
 
 def function_allowed(function: Any) -> bool:

@@ -9,8 +9,8 @@ Run as a script, see `main`; sandbox.py has the command.
 """
 
 import builtins
+import collections
 import contextlib
-import ctypes
 import importlib.abc
 import importlib.util
 import io
@@ -19,7 +19,6 @@ import linecache
 import os
 import resource
 import socket
-import struct
 import sys
 import traceback
 import types
@@ -28,6 +27,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from kernel import MEMORY, NOBODY, give_up
 from wire import PLAIN, Lost, Peer, Wire
 
 # Drawing and displaying decides no points: a learner's own cells may do it, and nothing happens.
@@ -336,6 +336,8 @@ class Learner(Peer):
             return ["builtin", value.__name__]
         if isinstance(value, type) and issubclass(value, BaseException) and "_number" in vars(value):
             return ["yours", value._number]
+        if type(value) is collections.OrderedDict:  # nn.Sequential takes its layers' names from one
+            return ["OrderedDict", self.encode(tuple(value.items()), pair)]
         if isinstance(value, tuple) and isinstance(getattr(value, "_fields", None), tuple):
             items = [self.encode(item, pair) for item in PLAINLY[tuple](value)]
             return ["namedtuple", type(value).__name__, list(map(str, value._fields)), items]
@@ -547,31 +549,7 @@ def confine(megabytes: int, seconds: int) -> None:
     ):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (most, most))
-    forbidden = FORBIDDEN.get(os.uname().machine)
-    if sys.platform != "linux" or forbidden is None:
-        return
-    # A program for the kernel (man 2 seccomp): load the number of the call; where it is forbidden, EPERM.
-    architecture, calls = forbidden
-    steps = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, 0x00050001), (0x20, 0, 0, 0)]
-    steps += [(0x35, len(calls) + 1, 0, 0x40000000)]  # the same calls under other numbers (x32)
-    steps += [(0x15, len(calls) - place, 0, call) for place, call in enumerate(calls)]
-    steps += [(0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
-    program = b"".join(struct.pack("HBBI", *step) for step in steps)
-    buffer = ctypes.create_string_buffer(program, len(program))
-    filter_ = struct.pack("HP", len(steps), ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-    libc.prctl(22, 2, ctypes.c_char_p(filter_), 0, 0)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-
-
-FORBIDDEN = {  # clone, clone3, fork, vfork, execve, execveat, socket, connect, ptrace, process_vm_*, io_uring_setup,
-    # bpf, userfaultfd, perf_event_open, mount, unshare, setns, keyctl, add_key, request_key, kexec_load;
-    # memory that no limit counts: memfd_create, memfd_secret, shmget, msgget, mq_open
-    "x86_64": (0xC000003E, (56, 435, 57, 58, 59, 322, 41, 42, 101, 310, 311, 425, 321, 323, 298, 165, 272, 308, 250,
-                            248, 249, 246, 319, 447, 29, 68, 240)),
-    "aarch64": (0xC00000B7, (220, 435, 221, 281, 198, 203, 117, 270, 271, 425, 280, 282, 241, 40, 97, 268, 219, 217,
-                             218, 104, 279, 447, 194, 186, 180)),
-}  # fmt: skip
+    give_up(NOBODY, MEMORY, threads=False)
 
 
 def main() -> None:

@@ -152,6 +152,33 @@ class Residual(nn.Module):
         outs = {name: part(x) for name, part in self.parts.items()}
         outs = {name: out * self.numbers["scale"] for name, out in outs.items()}
         return sum(outs.values(), start=x)"""),
+    honest("Residual", "an OrderedDict of layers, grad_fn, a custom autograd function", """\
+from collections import OrderedDict
+class Double(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        return a * 2
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * 2
+class Residual(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.layers = nn.Sequential(OrderedDict(inner=inner, same=nn.Identity()))
+        self.scale = nn.Parameter(torch.tensor(0.25))
+    def forward(self, x):
+        out = x + Double.apply(self.scale) * self.layers(x)
+        assert out.grad_fn is not None
+        return out"""),
+    honest("record", "a DataLoader with workers in between", """\
+from torch.utils.data import DataLoader, TensorDataset
+def record(network, inputs, watch):
+    loader = DataLoader(TensorDataset(inputs), batch_size=2, num_workers=2)
+    inputs = torch.cat([part for part, in loader])
+    for name, child in network.named_children():
+        inputs = child(inputs)
+        watch(name, inputs)
+    return inputs"""),
     honest("record", "forward hooks", """\
 def record(network, inputs, watch):
     handles = []
