@@ -140,6 +140,7 @@ def test_a_trick_gets_what_it_deserves(host: Host, submission: Submission) -> No
 
 
 def test_the_corpus_is_large_enough() -> None:
-    assert len(HOSTILE) >= 40 and len(HONEST) >= 20
+    assert len(HOSTILE) >= 40
+    assert len(HONEST) >= 20
     names = [one.name for one in [*HOSTILE, *HONEST]]
     assert len(names) == len(set(names))
