@@ -8,7 +8,8 @@ unpack.py    the entries of a folder or zip, read without trust
 collect.py   whose notebook is whose, from the file names that learning management systems give
 repair.py    is it this lab's notebook, and is every graded cell in it once?
 convert.py   nbgrader's steps, set up and run
-grade.py     one student after the other, and the points
+isolation/   the two sides on which notebooks run: answers on one, tests on the other
+grade.py     notebooks on the two sides, several at a time; nbgrader marks them; who is done stays done
 late.py      who is how late, and what that costs
 export.py    the points in the files that Canvas and Moodle exported
 terminal.py  printing that cannot end a run

@@ -423,7 +423,7 @@ for text in ("{0.forward.__globals__[torch].sys.modules[linecache].cache}", "{0.
             print(error)"""),
     tries("frames, globals, closures, subclasses", TALK + """\
 import torch
-names = ("__globals__", "__closure__", "__code__", "__self__", "__func__", "__wrapped__", "__dict__", "__class__", "__bases__",
+names = ("__globals__", "__closure__", "__code__", "__self__", "__func__", "__wrapped__", "__class__", "__bases__",
          "__subclasses__", "__reduce__", "__reduce_ex__", "__init_subclass__", "__module__", "mro", "gi_frame", "__traceback__")
 for thing in (torch.nn.Linear(1, 1), torch.nn.Linear, torch.relu, torch.nn.functional.linear, torch.ones(1).sum):
     for name in names:
