@@ -287,3 +287,89 @@ def test_a_lab_that_changed_after_grading_is_refused_with_a_way_out(tiny_graded,
     hand_in(root / "solutions" / "lab77_tiny" / "lab77.ipynb", notebook)
     assert main(["lab77", str(tiny_graded["handed_in"]), "--course", str(root)]) == 2
     assert "choose a new folder with --out" in capsys.readouterr().err
+
+
+# --- stopped runs, other machines
+
+
+@pytest.fixture
+def small_class(tiny, tmp_path) -> dict:
+    """Six students' answers to the tiny lab, each of them right, in a course of its own."""
+    root = tiny_course(tmp_path / "course")
+    for number in range(6):
+        notebook = copy.deepcopy(tiny["right"])
+        cell_of(notebook, "double").source += f"\n# student {number}"
+        hand_in(tmp_path / "handed in" / f"student{number}.ipynb", notebook)
+    arguments = ["lab77", str(tmp_path / "handed in"), "--course", str(root), "--workers", "1"]
+    return {"root": root, "arguments": arguments, "table": root / "graded" / "lab77.csv"}
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(small_class):
+    command = [sys.executable, "-u", "-m", "grading", *small_class["arguments"]]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
+        for line in run.stdout:
+            if line.startswith("2/6"):
+                run.kill()
+                break
+    assert not small_class["table"].exists()
+    again = grade(*small_class["arguments"])
+    assert again.returncode == 0, again.stderr
+    lines = [line for line in again.stdout.splitlines() if "/6 student" in line]
+    assert len(lines) == 6
+    assert sum("graded before" in line for line in lines) in (
+        1,
+        2,
+    )  # the second's page may not have been ready
+    assert {row["points"] for row in read_table(small_class["table"]).values()} == {"8.0"}
+    first = small_class["table"].read_bytes()
+    third = grade(*small_class["arguments"])
+    assert third.stdout.count("graded before") == 6
+    assert small_class["table"].read_bytes() == first
+
+
+def test_a_machine_that_fails_the_solution_grades_nobody(small_class, capsys):
+    source = small_class["root"] / "solutions" / "lab77_tiny" / "lab77.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    cell_of(notebook, "test_halve").source += "\nimport a_package_that_is_not_here"
+    nbformat.write(notebook, source)
+    assert main(small_class["arguments"]) == 2
+    said = capsys.readouterr().err
+    assert "the lab's own solution loses the points of test_halve" in said
+    assert "a_package_that_is_not_here" in said
+    assert not small_class["table"].exists()
+
+
+def test_tests_that_anybody_passes_grade_nobody(small_class, capsys):
+    source = small_class["root"] / "solutions" / "lab77_tiny" / "lab77.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    cell_of(notebook, "test_double").source = "assert True"
+    nbformat.write(notebook, source)
+    assert main(small_class["arguments"]) == 2
+    assert "the lab without answers gets the points of test_double" in capsys.readouterr().err
+
+
+def test_the_environment_of_the_instructor_decides_no_points(small_class, monkeypatch):
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")  # would switch every assert off
+    monkeypatch.setenv("JUPYTER_PATH", "/nowhere")
+    cell = json.dumps("def double(x):\n    return x")
+    path = small_class["root"].parent / "handed in" / "student0.ipynb"
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    next(one for one in notebook["cells"] if one["id"] == "double")["source"] = json.loads(cell)
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    assert main([*small_class["arguments"], "--no-sandbox"]) == 0
+    rows = read_table(small_class["table"])
+    assert rows["student0"]["points"] == "5.0"
+    assert rows["student1"]["points"] == "8.0"
+    assert all("graded without a sandbox" in row["note"] for row in rows.values())
+
+
+def test_feedback_shows_what_hidden_checks_said_and_not_their_code(tiny, tmp_path):
+    root = tiny_course(tmp_path / "course")
+    notebook = copy.deepcopy(tiny["right"])
+    cell_of(notebook, "double").source = "def double(x):\n    return abs(2 * x)"
+    hand_in(tmp_path / "in" / "ada.ipynb", notebook)
+    assert main(["lab77", str(tmp_path / "in"), "--course", str(root)]) == 0
+    page = (root / "graded" / "feedback" / "ada" / "lab77_tiny" / "lab77.html").read_text(encoding="utf-8")
+    assert "AssertionError" in page
+    assert "(hidden checks)" in page
+    assert "-6" not in re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL).split("<body")[1]
