@@ -32,7 +32,7 @@ PARTS = {  # of the other packages these modules, with what is inside them where
     "sklearn": {"linear_model", "preprocessing", "neighbors", "metrics", "metrics.pairwise", "cluster", "decomposition",
                 "svm", "tree", "ensemble", "pipeline", "model_selection", "manifold", "naive_bayes", "base", "utils",
                 "discriminant_analysis", "neural_network", "mixture", "dummy", "multiclass", "covariance"},
-    "torchvision": {"ops.", "models.", "transforms.", "utils"},
+    "torchvision": {"ops.", "models.", "transforms.", "tv_tensors", "utils"},
     "timm": {"models.", "layers.", "loss", "optim", "scheduler"},
     "torchmetrics": {"functional.", "classification.", "regression.", "clustering.", "image.", "text."},
     "pytorch_lightning": set(), "lightning_fabric": set(), "lightning": {"pytorch"}, "random": set(),
