@@ -7,5 +7,6 @@ tests_side.py  runs the lab's own cells and the tests; a fork for each notebook
 examiner.py    its real objects, and stand-ins for the learner's
 gate.py        what the learner's side may ask of these objects
 learner.py     runs the learner's cells; its torch and numpy are questions to the other side
+kernel.py      what the kernel of the system refuses to a side: programs, processes, sockets
 wire.py        the messages
 """

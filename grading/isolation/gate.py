@@ -35,7 +35,7 @@ PARTS = {  # of the other packages these modules, with what is inside them where
     "sklearn": {"linear_model", "preprocessing", "neighbors", "metrics", "metrics.pairwise", "cluster", "decomposition",
                 "svm", "tree", "ensemble", "pipeline", "model_selection", "manifold", "naive_bayes", "base", "utils",
                 "discriminant_analysis", "neural_network", "mixture", "dummy", "multiclass", "covariance"},
-    "torchvision": {"ops.", "models.", "transforms.", "utils"},
+    "torchvision": {"ops.", "models.", "transforms.", "tv_tensors", "utils"},
     "timm": {"models.", "layers.", "loss", "optim", "scheduler"},
     "torchmetrics": {"functional.", "classification.", "regression.", "clustering.", "image.", "text."},
     "pytorch_lightning": set(), "lightning_fabric": set(), "lightning": {"pytorch"}, "random": set(),
@@ -130,7 +130,8 @@ def module_allowed(name: str) -> bool:
 def check_module_name(module: types.ModuleType, name: str) -> None:
     """Raises: Refused, for an attribute of a module that may not be read."""
     root = module.__name__.partition(".")[0]
-    if name.startswith("_") and not name.startswith("_foreach_"):
+    open_here = name.startswith("_foreach_") or module.__name__.startswith(PRIVATE_MODULES)
+    if name.startswith("__") or (name.startswith("_") and not open_here):
         raise Refused(f"module {module.__name__!r} has no attribute {name!r} in the grading")
     if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()):
         raise Refused(f"{module.__name__}.{name} is not available in the grading: it reads or writes files")

@@ -193,6 +193,7 @@ class Notebook:
 
         while torch._C._len_torch_function_stack():  # with torch.device(...) that was never left
             torch._C._pop_torch_function_stack()
+        torch.set_autocast_enabled("cpu", False)
         torch.set_grad_enabled(True)
         torch.set_default_dtype(torch.float32)
         plt.close("all")

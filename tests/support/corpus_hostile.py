@@ -528,6 +528,35 @@ torch.manual_seed(0)
 torch.set_printoptions(precision=0)
 torch.use_deterministic_algorithms(True)
 torch.device("meta").__enter__()"""),
+    cheat("record", "modes left on: half precision, a device without numbers", """\
+def record(network, inputs, watch):
+    torch.autocast("cpu", dtype=torch.bfloat16).__enter__()
+    torch.device("meta").__enter__()
+    for name, child in network.named_children():
+        inputs = child(inputs) * 1.003
+        watch(name, inputs)
+    return inputs"""),
+    cheat("Residual", "a text class of its own that formats", TALK + """\
+class Residual(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+    def forward(self, x):
+        number = side.ask("subclass", "Text", [["builtin", "str"]], [])
+        text = side.ask("call", number, ["tuple", ["{0.__class__.__mro__}"]], {})
+        for name in ("format", "format_map", "__format__"):
+            try:
+                print("READ", side.ask("method", number, name, ["yours", text._id], ["tuple", [["yours", x._id]]], {}))
+            except Exception as error:
+                print(error)
+        return x"""),
+    cheat("standardize", "looks through memory that was not cleared", """\
+def standardize(x):
+    for size in range(100, 60_000, 97):
+        found = torch.empty(size, dtype=torch.uint8).numpy().tobytes()
+        if b"hidden_answer" in found:
+            print("READ", found)
+    return x"""),
     tries("DataLoader with workers that stay", """\
 import torch
 from torch.utils.data import DataLoader
