@@ -39,13 +39,17 @@ class Examiner(Peer):
         self.stand_ins: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
         self.depth = 0  # of calls into the learner's side
-        self.borrowed: list[tuple[Any, str, Any]] = []
+        self.borrowed: list[tuple[Any, str, Any]] = []  # module, method, what stood in its place
+        self.lent: list[Any] = []  # handles of hooks on every module
 
     # What tests ask -----------------------------------------------------------------------------------------
 
     def run(self, source: str, title: str) -> tuple[str, list | None, list[str]]:
         """Run a cell of the learner's; what it printed, its error, the names that it set."""
-        said = self.ask("run", source, title)
+        try:
+            said = self.ask("run", source, title)
+        finally:
+            self.give_back()
         if not (isinstance(said, list) and len(said) == 3 and isinstance(said[0], str) and is_trouble(said[1])
                 and isinstance(said[2], list)):  # fmt: skip
             raise Lost("it sent something that is no message")
@@ -73,7 +77,9 @@ class Examiner(Peer):
                 self.give_back()
 
     def give_back(self) -> None:
-        """Put methods of the tests' own objects back that an answer replaced while it worked."""
+        """Put back what an answer changed for as long as it works: methods of the tests' modules, hooks on all."""
+        while self.lent:
+            self.lent.pop().remove()
         while self.borrowed:
             thing, name, before = self.borrowed.pop()
             if before is None:
@@ -126,8 +132,14 @@ class Examiner(Peer):
 
     def on_call(self, number: int, args: Any, kwargs: dict) -> Any:
         gate.check_options(kwargs)
-        thing = self.objects[number]
-        return self.encode(thing(*self.decode(args), **self.decode_names(kwargs)))
+        return self.encode(self.do(self.objects[number], self.decode(args), self.decode_names(kwargs)))
+
+    def do(self, function: Any, args: tuple, kwargs: dict) -> Any:
+        """Call a function for the learner's side."""
+        result = function(*args, **kwargs)
+        if getattr(function, "__name__", "") in gate.LENT:
+            self.lent.append(result)
+        return result
 
     def on_method(self, owner: int, name: str, thing: Any, args: Any, kwargs: dict) -> Any:
         gate.check_options(kwargs)
@@ -139,7 +151,7 @@ class Examiner(Peer):
             raise Refused(f"{kind.__name__!r} object has no attribute {name!r} in the grading")
         gate.check_attribute(thing, name) if not name.startswith("__") else None
         if name == "__call__" and isinstance(thing, gate.FUNCTIONS):
-            return self.encode(thing(*args, **kwargs))
+            return self.encode(self.do(thing, args, kwargs))
         return self.encode(getattr(kind, name)(thing, *args, **kwargs))
 
     def on_new(self, number: int) -> Any:

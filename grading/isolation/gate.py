@@ -133,7 +133,7 @@ def check_module_name(module: types.ModuleType, name: str) -> None:
     open_here = name.startswith("_foreach_") or module.__name__.startswith(PRIVATE_MODULES)
     if name.startswith("__") or (name.startswith("_") and not open_here):
         raise Refused(f"module {module.__name__!r} has no attribute {name!r} in the grading")
-    if name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()):
+    if name not in LENT and (name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ())):
         raise Refused(f"{module.__name__}.{name} is not available in the grading: it reads or writes files")
 
 
@@ -273,6 +273,15 @@ def class_allowed(kind: type) -> bool:
     return root in ROOTS
 
 
+HARMLESS_FUNCTIONS = {"math", "operator", "itertools", "functools", "copy", "contextlib", "random"}
+# Hooks on every module, the tests' own too: they end with the call of the answer that asked for them.
+LENT = {
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+}
+
+
 def function_allowed(function: Any) -> bool:
     """Whether a function may be called by the learner's side, by the module that it stands in."""
     name = getattr(function, "__name__", "")
@@ -288,20 +297,10 @@ def function_allowed(function: Any) -> bool:
     if root == "builtins":
         return name in SAFE_BUILTINS
     denied = name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()) or name in DENIED_ATTRIBUTES
-    if denied and root in ROOTS - {
-        "backbones",
-        "__main__",
-    }:  # wherever it was found, by the name it was made with
+    # Wherever it was found, by the name that it was made with. (hashlib's are called openssl_...)
+    if denied and name not in LENT and root in ROOTS - {"backbones", "__main__", "hashlib", "_hashlib"}:
         return False
-    return root in ROOTS or root in (
-        "math",
-        "operator",
-        "itertools",
-        "functools",
-        "copy",
-        "contextlib",
-        "random",
-    )
+    return root in ROOTS or root in HARMLESS_FUNCTIONS
 
 
 def builtin(name: str) -> Any:
