@@ -270,7 +270,11 @@ def test_a_class_that_fills_the_disk_is_refused_with_a_way_out(tmp_path, monkeyp
         read(tmp_path, make_zip({f"{ADA}/lab01.ipynb": NOTEBOOK}))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"<html>", STORED[:100], STORED[:-10]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\x03\x04", b"<html>", STORED[:100], STORED[:-10]],
+    ids=["empty", "a head", "a web page", "a beginning", "without its end"],  # the same in every worker
+)
 def test_a_systems_zip_that_does_not_open_is_refused(tmp_path, content):
     with pytest.raises(CourseError, match="not a zip, or a damaged one: download it again"):
         read(tmp_path, content)
