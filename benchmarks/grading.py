@@ -147,15 +147,14 @@ def main(arguments: list[str] | None = None) -> int:
             theirs = seconds["nbgrader autograde"]
             for way, time_taken in seconds.items():
                 each = time_taken / options.students
-                lines.append(
-                    f"| {lab.notebook} | {way} | {time_taken:.0f} | {each:.1f} | {60 / each:.1f} | {theirs / time_taken:.1f} |"
-                )
+                figures = f"{time_taken:.0f} | {each:.1f} | {60 / each:.1f} | {theirs / time_taken:.1f}"
+                lines.append(f"| {lab.notebook} | {way} | {figures} |")
                 print(lines[-1], flush=True)
+    command = f"python course.py bench grading {' '.join(options.lab)} --students {options.students}"
     RESULTS.write_text(
         f"""# Grading beside nbgrader's autograde
 
-Measured {datetime.date.today():%Y-%m-%d} by `python course.py bench grading {" ".join(options.lab)} --students {options.students}` on {machine()},
-one OpenMP thread a process, each way once. Points are the same, cell by cell. Ours includes the start of the sandboxes, the check
+Measured {datetime.date.today():%Y-%m-%d} by `{command}` on {machine()}, one OpenMP thread a process, each way once. Points are the same, cell by cell. Ours includes the start of the sandboxes, the check
 with the lab's own solution, and the feedback pages; nbgrader's does not make feedback and has no sandbox. lab77 is a lab whose
 cells take no time: it shows what a submission costs besides its cells.
 
