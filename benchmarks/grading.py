@@ -151,20 +151,20 @@ def main(arguments: list[str] | None = None) -> int:
                 lines.append(f"| {lab.notebook} | {way} | {figures} |")
                 print(lines[-1], flush=True)
     command = f"python course.py bench grading {' '.join(options.lab)} --students {options.students}"
-    RESULTS.write_text(
-        f"""# Grading beside nbgrader's autograde
-
-Measured {datetime.date.today():%Y-%m-%d} by `{command}` on {machine()}, one OpenMP thread a process, each way once. Points are the same, cell by cell. Ours includes the start of the sandboxes, the check
-with the lab's own solution, and the feedback pages; nbgrader's does not make feedback and has no sandbox. lab77 is a lab whose
-cells take no time: it shows what a submission costs besides its cells.
-
-| lab | way | seconds in all | seconds a notebook | notebooks a minute | times as fast |
-|---|---|---:|---:|---:|---:|
-"""
-        + "\n".join(lines)
-        + "\n",
-        encoding="utf-8",
-    )
+    lines = [
+        "# Grading beside nbgrader's autograde",
+        "",
+        f"Measured {datetime.date.today():%Y-%m-%d} by `{command}`",
+        f"on {machine()}, one OpenMP thread a process, each way once. Points are the same, cell by cell.",
+        "Ours includes the start of the sandboxes, the check with the lab's own solution, and the feedback pages;",
+        "nbgrader's makes no feedback and has no sandbox. lab77 is a lab whose cells take no time: it shows what a",
+        "submission costs besides its cells.",
+        "",
+        "| lab | way | seconds in all | seconds a notebook | notebooks a minute | times as fast |",
+        "|---|---|---:|---:|---:|---:|",
+        *lines,
+    ]
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0
 
 
