@@ -99,7 +99,7 @@ TWO_SIDED = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshif
 ONE_SIDED = (
     "lt le gt ge eq ne neg pos abs invert round setitem delitem reversed bool int float index complex format"
 )
-MAY_CALL = MAY_DEFINE | {f"__{name}__" for name in ONE_SIDED.split()}
+MAY_CALL = MAY_DEFINE - {"__getattr__"} | {f"__{name}__" for name in ONE_SIDED.split()}
 MAY_CALL |= {f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in TWO_SIDED.split()}
 
 

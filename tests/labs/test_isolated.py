@@ -1,6 +1,7 @@
-"""Every lab, and every answer to it that we know, gets on isolated sides the points that it deserves.
+"""Every lab, and answers to it that we know, get on isolated sides the points that they deserve.
 
 The learner's side is a process of its own, as when a class is graded; only bubblewrap's walls are left out.
+`BACKBONES_ISOLATE=all make test ARGS="tests/labs"` tries all answers, here and in one process.
 """
 
 import functools
@@ -10,7 +11,7 @@ import pytest
 import torch
 from isolated_runner import IsolatedLab
 from lab_runner import Answer
-from test_labs import LABS, answers_of
+from test_labs import EVERYTHING, LABS, answers_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # an answer in loops asks a thousand times
 
@@ -26,6 +27,7 @@ def each_answer() -> list:
         pytest.param(name, place, answer, id=f"{name}-{answer.replaces}-{answer.value.__name__}")
         for name in LABS
         for place, answer in enumerate(answers_of(name))
+        if EVERYTHING or lab_runner.isolated(answer)
     ]
 
 
