@@ -57,7 +57,7 @@ def long_lines(text: str) -> list[str]:
 def marked(source: str, markers: tuple[str, str]) -> Iterator[str]:
     """What stands between two markers, once for each pair of them."""
     begin, end = (rf"^.*{re.escape(marker)}.*$" for marker in markers)
-    for found in re.finditer(f"{begin}\n(.*?){end}", source, re.DOTALL | re.MULTILINE):
+    for found in re.finditer(rf"{begin}\n([\s\S]*?){end}", source, re.MULTILINE):
         yield found[1]
 
 
@@ -73,6 +73,7 @@ def secrets(root: Path) -> list[Secret]:
         if not released.is_file():
             raise CourseError(f"{released.relative_to(root)} is missing: run `make labs`")
         public = searchable(released.name, released.read_bytes())
+        public_lines = set(public.splitlines())
         for cell in nbformat.read(lab.source, as_version=nbformat.NO_CONVERT).cells:
             blocks = [("hidden test", block) for block in marked(cell.source, HIDDEN)]
             blocks += [("solution", block) for block in marked(cell.source, SOLUTION)]
@@ -86,7 +87,7 @@ def secrets(root: Path) -> list[Secret]:
                 found.append(
                     Secret(
                         f"a {kind} of {lab.notebook} ({grade_id(cell)})",
-                        [line for line in lines if line not in public.splitlines()],
+                        [line for line in lines if line not in public_lines],
                         [passage for passage in passages if passage not in public],
                     )
                 )
@@ -130,16 +131,23 @@ def public_text(root: Path) -> str:
     return "\n".join(parts)
 
 
-def leaks(pack: Path, root: Path) -> list[str]:
+def needles(root: Path) -> list[tuple[str, str]]:
+    """The texts that must not stand in the zip, each with the name of the secret that it is of."""
+    known, public = secrets(root), public_text(root)
+    lines = [(line, one.name) for one in known for line in dict.fromkeys(one.lines) if line not in public]
+    return lines + [(passage, one.name) for one in known for passage in one.passages]
+
+
+def leaks(pack: Path, root: Path, sought: list[tuple[str, str]] | None = None) -> list[str]:
     """What in the zip should not be there, a sentence each.
 
     Args:
         pack: the zip; everything lies in one folder in there.
         root: the course's folder, which holds the secrets.
+        sought: its `needles`, where they are known already.
     """
-    known, public = secrets(root), public_text(root)
-    lines = [(line, one.name) for one in known for line in dict.fromkeys(one.lines) if line not in public]
-    passages = [(passage, one.name) for one in known for passage in one.passages]
+    if sought is None:
+        sought = needles(root)
     found = []
     with zipfile.ZipFile(pack) as archive:
         for member in archive.infolist():
@@ -161,8 +169,7 @@ def leaks(pack: Path, root: Path) -> list[str]:
             except ValueError as error:
                 found.append(f"{name}: it cannot be read: {error}")
                 continue
-            told = dict.fromkeys(secret for line, secret in lines if line in text)
-            told |= dict.fromkeys(secret for passage, secret in passages if passage in text)
+            told = dict.fromkeys(secret for needle, secret in sought if needle in text)
             found += [f"{name}: it holds {secret}" for secret in told]
     return found
 
