@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from authoring import release
@@ -87,10 +88,15 @@ def content(root: Path, path: str) -> bytes:
 
 
 def write(root: Path, target: Path, paths: dict[str, bool]) -> None:
-    """Write the zip: sorted, without times and owners, so that the same files give the same bytes."""
+    """Write the zip: sorted, without owners, all of the last commit's time, so that the same gives the same bytes.
+
+    (One time for ever would not do: Python would take a file of a newer zip that is as long as the older one for
+    the same, and run what it had compiled.)
+    """
+    time = datetime.fromtimestamp(int(git(root, "log", "-1", "--format=%ct")[0]), UTC).timetuple()[:6]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path, program in paths.items():
-            member = zipfile.ZipInfo(f"{TOP}/{path}")  # its time is 1980, the earliest of a zip
+            member = zipfile.ZipInfo(f"{TOP}/{path}", time)
             member.compress_type = zipfile.ZIP_DEFLATED
             member.create_system = 3  # Unix, on Windows too: else the rights would be lost
             member.external_attr = (0o100755 if program else 0o100644) << 16

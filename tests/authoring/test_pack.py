@@ -175,7 +175,7 @@ def small(tiny, tmp_path: Path) -> Path:
 
 def commit(root: Path) -> None:
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
-        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", "-C", str(root), *who, *arguments], check=True)
 
 
@@ -211,6 +211,22 @@ def test_the_labs_are_those_of_the_course_and_nothing_else_is_in_their_folder(un
 def test_the_same_files_give_the_same_bytes(packed, tmp_path):
     pack.write(ROOT, tmp_path / "again.zip", pack.packed_files(ROOT))
     assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
+
+
+def test_a_newer_zip_has_newer_files(small, tmp_path):
+    """Else Python would run what it compiled from an older file of the same length."""
+    times = []
+    for day in (1, 2):
+        date = {
+            "GIT_AUTHOR_DATE": f"2026-12-0{day}T00:00:00Z",
+            "GIT_COMMITTER_DATE": f"2026-12-0{day}T00:00:00Z",
+        }
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(small), *who, "commit", "-q", "--allow-empty", "-m", "later"]
+        subprocess.run(command, check=True, env=os.environ | date)
+        pack.write(small, tmp_path / "a.zip", pack.packed_files(small))
+        times.append({member.date_time for member in zipfile.ZipFile(tmp_path / "a.zip").infolist()})
+    assert times == [{(2026, 12, 1, 0, 0, 0)}, {(2026, 12, 2, 0, 0, 0)}]
 
 
 def test_only_what_git_tracks_of_the_allow_list_is_packed(small, tmp_path):
