@@ -121,6 +121,12 @@ def labs(*options: str) -> None:
     hand_over("-m", "authoring.release", *options)
 
 
+def release(*options: str) -> None:
+    """Pack what learners get, without solutions and hidden tests, into dist/backbones-course.zip"""
+    install(TEST)
+    hand_over("-m", "authoring.pack", *options)
+
+
 def execute(*names: str) -> None:
     """Run lessons and save their outputs in place: execute 00 01"""
     install(TEST)
@@ -137,7 +143,10 @@ def pin(*options: str) -> None:
     sys.exit(call(*command, *options))
 
 
-EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, labs, execute, pin)
+EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, labs, release, execute, pin)
+# The zip for learners (`release`) has no solutions, and nothing that the other commands need.
+if not (ROOT / "solutions").is_dir():
+    EVERY_COMMAND = (lab,)
 COMMANDS = {command.__name__.replace("_", "-"): command for command in EVERY_COMMAND}
 
 
@@ -150,7 +159,8 @@ def main(arguments: list) -> None:
     elif arguments[0] in COMMANDS:
         COMMANDS[arguments[0]](*arguments[1:])
     else:
-        stop("there is no command {!r}; there are: {}".format(arguments[0], ", ".join(COMMANDS)))
+        there = "there are: " if len(COMMANDS) > 1 else "this is the course for learners, with one command: "
+        stop("there is no command {!r}; {}{}".format(arguments[0], there, ", ".join(COMMANDS)))
 
 
 # ---- Testing -------------------------------------------------------------------------------------

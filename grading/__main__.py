@@ -40,6 +40,7 @@ class Options:
     column: str | None = None
     sandbox: bool = True
     workers: int | None = None
+    container: tuple[str, ...] | None = None  # only print the command for a container, with these options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,6 +90,11 @@ def read_options(arguments: list[str] | None) -> Options:
     parser.add_argument(
         "--no-sandbox", action="store_true", help="run students' code with your rights; marks every result"
     )
+    parser.add_argument(
+        "--print-container-command",
+        action="store_true",
+        help="for macOS and Windows: print how Docker or Podman grades this, and grade nothing here",
+    )
     parser.add_argument("--column", help="the column for the points, where its title does not name the lab")
     options = parser.parse_args(arguments)
     if options.late and not options.due:
@@ -111,7 +117,34 @@ def read_options(arguments: list[str] | None) -> Options:
         options.column,
         not options.no_sandbox,
         options.workers,
+        passed_on(options) if options.print_container_command else None,
     )
+
+
+def passed_on(options: argparse.Namespace) -> tuple[str, ...]:
+    """The options that mean the same in a container: those without paths."""
+    named = {name: getattr(options, name) for name in ("due", "late", "workers", "column")}
+    return tuple(part for name, value in named.items() if value for part in (f"--{name}", str(value)))
+
+
+def print_container_commands(options: Options, lab: Lab) -> None:
+    """Say how to grade in a container.
+
+    Raises:
+        CourseError: for a path that no container can be shown.
+    """
+    from grading.isolation.container import as_typed, container_command, image_command
+
+    options.out.mkdir(parents=True, exist_ok=True)  # a folder that is shown to a container has to be there
+    data = Path.home() / ".backbones"
+    command = container_command(
+        *(options.root, lab.notebook, options.source.resolve(), options.out),
+        options=options.container or (),
+        exports=[(system, file.resolve()) for system, file in options.exports],
+        data=data if data.is_dir() else None,
+    )
+    print(f"Once, with a network:\n\n{as_typed(image_command(options.root))}\n")
+    print(f"Then, without one:\n\n{as_typed(command)}")
 
 
 def check_places(options: Options, lab: Lab) -> None:
@@ -153,6 +186,9 @@ def grade(options: Options) -> None:
     """
     lab = find_lab(options.root, options.lab)
     check_places(options, lab)
+    if options.container is not None:
+        print_container_commands(options, lab)
+        return
     with unpacking_folder(options.out) as unpacked:
         try:
             collected = collect(options.source.resolve(), lab, unpacked)

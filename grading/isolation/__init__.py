@@ -9,4 +9,5 @@ gate.py        what the learner's side may ask of these objects
 learner.py     runs the learner's cells; its torch and numpy are questions to the other side
 kernel.py      what the kernel of the system refuses to a side: programs, processes, sockets
 wire.py        the messages
+container.py   the command that grades in a container, on macOS and Windows
 """

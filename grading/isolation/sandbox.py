@@ -47,7 +47,7 @@ def require() -> str:
         raise CourseError(
             "bubblewrap is missing, which keeps students' code away from your files. On Debian or Ubuntu: sudo apt "
             "install bubblewrap; Fedora: sudo dnf install bubblewrap. On macOS or Windows grade in a container "
-            "(CONTRIBUTING.md). Or add --no-sandbox: then their code runs with all your rights"
+            "(INSTRUCTORS.md says how). Or add --no-sandbox: then their code runs with all your rights"
         )
     try:
         tried = subprocess.run(

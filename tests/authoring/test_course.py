@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
-COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade", "labs", "execute", "pin"]
+COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade", "labs", "release", "execute", "pin"]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys
@@ -72,6 +72,7 @@ class Course:
             shutil.copy(ROOT / name, self.root)
         for module in ("jupyterlab", "ruff", "pytest", "grading"):
             (self.root / f"{module}.py").write_text(ECHO)
+        (self.root / "solutions").mkdir()  # what the learners' zip lacks
         (self.root / "backbones").mkdir()
         (self.root / "backbones" / "archives.py").write_text(FAKE_ARCHIVES)
 
@@ -200,6 +201,13 @@ def test_the_commands_are_listed_one_a_line(course, arguments):
     commands = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert set(commands) == set(COMMANDS)
     assert all(len(line.split()) > 3 for line in commands.values()), "each command says what it does"
+
+
+def test_learners_without_solutions_have_the_one_command_that_works(course):
+    (course.root / "solutions").rmdir()
+    listed = course.works("help").stdout
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ")] == ["lab"]
+    assert course.fails("grade", "lab01").endswith("this is the course for learners, with one command: lab")
 
 
 def test_an_unknown_command_lists_those_there_are(course):
