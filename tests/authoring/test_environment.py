@@ -170,8 +170,8 @@ UNNAMED = {
 
 def test_an_installation_contains_every_folder_of_the_package():
     packages = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["packages"]
-    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("backbones/**/__init__.py")]
-    assert sorted(packages) == sorted(["grading", *(".".join(folder.parts) for folder in folders)])
+    parts = [path for name in ("backbones", "grading") for path in ROOT.glob(f"{name}/**/__init__.py")]
+    assert sorted(packages) == sorted(".".join(path.parent.relative_to(ROOT).parts) for path in parts)
 
 
 def test_there_is_no_package_that_nothing_uses():
