@@ -30,8 +30,8 @@ SHINGLE, WINDOW = 8, 4  # tokens; hashes
 MANY = 10  # whose shingles do not count; MOSS ignores, too, what more than 10 have, unless told otherwise
 SHARE = 0.6  # of an answer, by weight, from which on two answers are alike
 FEWEST = 5  # shared fingerprints, below which two answers say too little
-LONG = 15  # shared fingerprints in one answer that are enough for a pair; else HALF of all answers
-HALF = 0.5
+LONG = 25  # shared fingerprints in one answer, some 60 tokens, that are enough to list a pair; or else:
+HALF, FEW = 0.5, 15  # the share of all their work, and shared fingerprints in all of it
 LETTERS = 50_000  # of an answer; who writes more wants to keep the machine busy
 PAIRS = 300  # in the table
 OWN = "own cells"
@@ -83,7 +83,7 @@ def tokens(code: str, known: frozenset[str] = frozenset()) -> list[str]:
         known: names that mean something beyond this piece: what the lab imports and defines.
     """
     found: list[tuple[str, str]] = []
-    depth = 0
+    depth, head = 0, -1  # of open brackets; where a list of parameters began, or -1 outside of one
     for match in TOKEN.finditer(code[:LETTERS]):
         kind, text = match.lastgroup, match.group()
         if kind in ("space", "comment"):
@@ -95,6 +95,11 @@ def tokens(code: str, known: frozenset[str] = frozenset()) -> list[str]:
             if found and found[-1][0] == "string" and (len(found) == 1 or found[-2][0] == "line"):
                 found.pop()
         depth += (text in "([{") - (text in ")]}") if kind == "sign" else 0
+        if kind == "name":
+            head = depth if text in ("def", "lambda") else head
+            kind = "own" if head >= 0 or depth <= 0 else kind  # before a "=" it is no keyword of a call
+        elif text == ":" and depth == head:
+            head = -1
         found.append((kind or "sign", text))
     if found and found[-1][0] == "string" and (len(found) == 1 or found[-2][0] == "line"):
         found.pop()
@@ -105,11 +110,11 @@ def tokens(code: str, known: frozenset[str] = frozenset()) -> list[str]:
             result.append('""')
         elif kind == "number":
             result.append(value(text))
-        elif kind == "name" and text not in WORDS and text not in known:
+        elif kind in ("name", "own") and text not in WORDS and text not in known:
             before = found[place - 1][1] if place else ""
             after = found[place + 1][1] if place + 1 < len(found) else ""
             # x.mean and dim=1 in a call name something that others named.
-            given = before == "." or (after == "=" and before in ("(", ","))
+            given = before == "." or (kind == "name" and after == "=" and before in ("(", ","))
             result.append(text if given else f" {text}")
         else:
             result.append(text)
@@ -183,12 +188,14 @@ class Given:
     def read(self, path: Path) -> dict[str, frozenset[int]]:
         """The fingerprints of each answer in a graded notebook, and of cells of the student's own."""
         found: defaultdict[str, set[int]] = defaultdict(set)
+        left = LETTERS  # for all own cells: there may be thousands
         for key, cell in graded_cells(path):
             text = source(cell)
             if key in self.answers:
                 place = key.removesuffix("_code")
             elif not key and cell.get("cell_type") == "code" and text.strip() not in self.texts:
                 place = OWN
+                text, left = text[:left], max(left - len(text), 0)
             else:
                 continue
             found[place] |= fingerprints(text, cell.get("cell_type") == "code", self.known) - self.hashes
@@ -203,7 +210,7 @@ def source(cell: dict) -> str:
 
 
 def compare(work: dict[str, dict[str, frozenset[int]]]) -> list[Pair]:
-    """Pairs of students whose answers are alike, those with most in common first.
+    """Pairs of students whose answers are alike, those with the largest share first.
 
     A table from fingerprint to students finds them: who shares nothing rare with anybody costs nothing.
 
@@ -239,12 +246,11 @@ def compare(work: dict[str, dict[str, frozenset[int]]]) -> list[Pair]:
             if share >= SHARE and counts[first, second][place] >= FEWEST:
                 alike[place] = min(share, 1.0)
                 enough |= counts[first, second][place] >= LONG
+        total = counts[first, second].total()
         share = min(sum(shared.values()) / min(sums[first], sums[second]), 1.0)
-        if alike and (enough or share >= HALF):
-            found.append(
-                (sum(shared.values()), Pair(first, second, share, alike, counts[first, second].total()))
-            )
-    return [pair for _, pair in sorted(found, key=lambda one: (-one[0], one[1].first, one[1].second))]
+        if alike and (enough or (share >= HALF and total >= FEW)):
+            found.append(Pair(first, second, share, alike, total))
+    return sorted(found, key=lambda one: (-one.share, -one.shared, one.first, one.second))
 
 
 def write_pairs(path: Path, pairs: list[Pair], names: dict[str, str]) -> None:
