@@ -317,7 +317,8 @@ def write_page(path: Path, title: str, items: list[Item], results: list[Result])
 </table>
 <p>Discrimination: the correlation of the points in one exercise with the points in all others. Near 0, the
 exercise does not tell who knows the subject; below 0, those who know it lose the points: look for a fault in the
-task or its checks. It is empty where all students have the same. {trust}</p>
+task or its checks. It is empty where all students have the
+same, and for fewer than three. {trust}</p>
 <h2>Commonest messages</h2>
 <p>What a check said to those without all points; messages that differ only in numbers and in names in quotes are
 counted together, with one of them as an example.</p>
@@ -345,17 +346,19 @@ def messages_of(item: Item) -> str:
 def lines(items: list[Item]) -> list[str]:
     """What stands out, for the terminal."""
     told = [one for one in items if one.share is not None]
-    if not told:
-        return []
-    hardest = sorted(told, key=lambda one: one.share)[:3]
-    said = [f"hardest: {', '.join(f'{one.name} ({percent(one.share)} of the points)' for one in hardest)}"]
+    said = []
+    # A free text of which some are unread is not compared: who wrote nothing has 0 points at once.
+    hardest = sorted((one for one in told if one.share < 1 and not one.unread), key=lambda one: one.share)[:3]
+    if hardest:
+        shares = ", ".join(f"{one.name} ({percent(one.share)} of the points)" for one in hardest)
+        said.append(f"hardest: {shares}")
     common = [
         (some.count, one.name, some.example) for one in items for some in one.mistakes if some.count > 1
     ]
     if common:
         count, name, example = max(common, key=lambda one: one[0])
         said.append(f"commonest message: {name}, {count} students: {example}")
-    chance = by_chance(min(one.students for one in told))
+    chance = by_chance(min((one.students for one in told), default=0))
     # Only what chance seldom does: else every small class has a suspicious exercise.
     odd = [one.name for one in told if chance and (one.discrimination or 0) < -chance]
     if odd:
