@@ -117,6 +117,7 @@ def test_what_others_named_keeps_its_name():
         ("x = (1 +\n  2)", "x = 1 + 2".replace("1 + 2", "(1 + 2)")),
         ("x = 1 + \\\n  2", "x = 1 + 2"),
         ('"""only this"""', ""),
+        ("f(\n  'a',\n  'b'\n)", "f('c', 'd')"),  # a line of its own, but no docstring
     ],
 )
 def test_format_does_not_count(one, other):
@@ -204,6 +205,39 @@ def test_a_short_answer_says_nothing():
     assert compare(works(short, short, *strangers(20))) == []
 
 
+def made_up(*parts: range) -> frozenset[int]:
+    return frozenset(number for part in parts for number in part)
+
+
+def pairs_of(first: dict, second: dict, *others: dict) -> list:
+    """The first two students' pair, in a class with `others` and ten who share nothing."""
+    alone = [{"a": made_up(range(9000 + 50 * number, 9050 + 50 * number))} for number in range(10)]
+    class_ = enumerate([first, second, *others, *alone])
+    found = compare({f"s{number}": one for number, one in class_})
+    return [one for one in found if (one.first, one.second) == ("s0", "s1")]
+
+
+def test_what_few_have_counts_more():
+    """Two share 30 of 40 fingerprints: much when nobody else has the 30, little when six have them."""
+    one, other = made_up(range(30), range(100, 110)), made_up(range(30), range(200, 210))
+    (rare,) = pairs_of({"a": one}, {"a": other})
+    common = [{"a": made_up(range(30), range(start, start + 10))} for start in range(300, 700, 100)]
+    assert rare.exercises["a"] == pytest.approx(0.69, abs=0.01)
+    assert pairs_of({"a": one}, {"a": other}, *common) == []
+
+
+def test_from_where_on_a_pair_is_listed():
+    few, some, many = (made_up(range(number)) for number in (similar.FEW - 1, similar.FEW, similar.LONG))
+    alone = {"c": made_up(range(100, 150))}, {"c": made_up(range(200, 250))}
+    assert pairs_of({"a": few}, {"a": few}) == []
+    assert len(pairs_of({"a": some}, {"a": some})) == 1
+    assert pairs_of({"a": some, **alone[0]}, {"a": some, **alone[1]}) == []  # one of many answers, and short
+    assert len(pairs_of({"a": many, **alone[0]}, {"a": many, **alone[1]})) == 1
+    little = {key: made_up(range(4)) for key in "abcdefgh"}
+    assert pairs_of(little, little) == []
+    assert pairs_of({**little, "i": some}, {**little, "i": some})[0].exercises.keys() == {"i"}
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_small_classes(number):
     pairs = compare(works(*[{"a": ANSWER, "b": DISGUISED}] * number))
@@ -227,14 +261,18 @@ def test_a_thousand_students_take_seconds():
 
 def hand_back(out: Path, student: str, cells: list[tuple[str, str, str]]) -> Result:
     """A graded notebook of (type, grade id, text), and the student's result."""
+    write_notebook(out / "autograded" / student / LAB.folder.name / "lab77.ipynb", cells)
+    return Result(student, f"=name {student}", graded=True)
+
+
+def write_notebook(path: Path, cells: list[tuple[str, str, str]]) -> Path:
     made = [
         {"cell_type": kind, "source": text, "metadata": {"nbgrader": {"grade_id": key}} if key else {}}
         for kind, key, text in cells
     ]
-    path = out / "autograded" / student / LAB.folder.name / "lab77.ipynb"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"cells": made}))
-    return Result(student, f"=name {student}", graded=True)
+    return path
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -290,6 +328,8 @@ def test_cells_of_ones_own_count_up_to_a_limit(tmp_path):
     report_similar(LAB, tmp_path, results, tiny_lab().cells)
     assert time.process_time() - start < 5
     assert rows(tmp_path / "lab77.similar.csv")[0]["exercises"] == f"{similar.OWN} 100 %"
+    late = [("code", "", "#" * similar.LETTERS), ("code", "", ANSWER)]
+    assert Given([]).read(write_notebook(tmp_path / "late.ipynb", late)) == {similar.OWN: frozenset()}
 
 
 def test_damaged_and_missing_notebooks_are_passed_over(tmp_path):

@@ -130,6 +130,12 @@ def test_what_chance_reaches_agrees_with_a_simulation():
     assert by_chance(3) is None
 
 
+def test_rounding_is_no_difference_between_students():
+    assert sum([0.1] * 3) / 3 != 0.1
+    assert correlation([0.1] * 3, [1.0, 2.0, 3.0]) is None
+    assert correlation([1e-3, 2e-3, 3e-3], [1.0, 2.0, 3.0]) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "points", [[], [(2, 4)], [(2, 4), (0, 0)], [(2, 4)] * 30, [(0, 0)] * 30, [(0.1 + 0.2, 0.3)] * 7]
 )
