@@ -14,5 +14,7 @@ late.py      who is how late, and what that costs
 export.py    the points in the files that Canvas and Moodle exported
 terminal.py  printing that cannot end a run
 report.py    the CSV, the page for a student whose notebook has a problem, the summary
+statistics.py  how the class did in each exercise: a table and a page with a chart
+similar.py   answers that are nearly the same, for a person to look at
 kinds.py     what the hidden checks of labs ask for: one helper for each kind of slip
 """

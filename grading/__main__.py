@@ -18,6 +18,8 @@ from grading.export import TARGETS, Grade, fill, read_sheet
 from grading.labs import CourseError, Lab, find_lab
 from grading.late import lateness, read_due, read_penalty
 from grading.report import Result, summary, write_csv
+from grading.similar import report_similar
+from grading.statistics import read_by_hand, report_items
 from grading.terminal import forgiving_output
 
 if TYPE_CHECKING:
@@ -216,6 +218,27 @@ def grade(options: Options) -> None:
     report(options, lab, grader, collected, results)
 
 
+def about_the_class(out: Path, lab: Lab, grader: "Grader", results: list[Result]) -> list[str]:
+    """Write the item analysis and the list of answers that are alike; lines for the terminal.
+
+    Nobody's points depend on them: what goes wrong here becomes a sentence.
+    """
+    lines = []
+    for what, write in (
+        (
+            "item analysis",
+            lambda: report_items(lab, out, results, grader.max_points, read_by_hand(grader.release.cells)),
+        ),
+        ("list of similar answers", lambda: report_similar(lab, out, results, grader.release.cells)),
+    ):
+        try:
+            lines += write()
+        except Exception as error:
+            logging.getLogger(__name__).exception("no %s", what)
+            lines.append(f"No {what} this time ({error!r}); all points and the CSV are complete without it.")
+    return lines
+
+
 def report(options: Options, lab: Lab, grader: "Grader", collected: Collected, results: list[Result]) -> None:
     """Write the CSV and what was asked to be exported, and print the rest."""
     final = {result.student: result.points for result in results}
@@ -228,6 +251,7 @@ def report(options: Options, lab: Lab, grader: "Grader", collected: Collected, r
     table = options.out / f"{lab.notebook}.csv"
     write_csv(table, results, grader.max_points, words)
     print(f"\n{summary(lab, results, grader.max_points)}")
+    print("\n".join(["", *about_the_class(options.out, lab, grader, results)]))
 
     grades = [
         Grade(collected.submissions[one.student].person, final[one.student], one.graded) for one in results

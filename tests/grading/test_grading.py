@@ -204,6 +204,24 @@ def test_a_warning_costs_no_points(tiny_graded):
     assert (row["status"], row["points"]) == ("graded", "8.0")
 
 
+def test_what_checks_said_is_counted_from_the_graded_notebooks(tiny_graded):
+    items = {row["exercise"]: row for row in read_rows(tiny_graded, "lab77.items.csv")}
+    for key in ("test_double", "test_halve"):
+        lost = [row for row in tiny_graded["table"].values() if row["status"] and float(row[key]) == 0]
+        row = items[key]
+        counts = [int(row[f"count_{number}"] or 0) for number in (1, 2, 3)]
+        assert 0 < int(row["no_points"]) <= len(lost), row  # who was not graded does not count
+        assert sum(counts) == int(row["no_points"])
+        assert all(": " in row[f"message_{number}"] for number in (1, 2, 3) if row[f"count_{number}"]), row
+    assert int(items["why"]["unread"]) > 0
+    assert read_rows(tiny_graded, "lab77.similar.csv") == []  # one short line says nothing
+
+
+def read_rows(graded: dict, name: str) -> list[dict]:
+    with (graded["root"] / "graded" / name).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_what_students_passed_is_not_the_instructors_progress(tiny, tmp_path, monkeypatch):
     monkeypatch.delenv("BACKBONES_PROGRESS")
     seen = []
