@@ -30,6 +30,10 @@ class Examiner(Peer):
         variables: of the lab; what the lab gives is looked up here by the learner's side.
     """
 
+    not_by_value = (
+        collections.OrderedDict,
+    )  # a module's hooks are in one: whoever clears it must clear that very one
+
     def __init__(self, wire: Wire, variables: dict[str, Any]) -> None:
         super().__init__(wire, first=2)
         self.variables = variables

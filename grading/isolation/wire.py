@@ -90,6 +90,8 @@ class Peer:
         first: 1 or 2, so that the two sides number their pairs differently.
     """
 
+    not_by_value: tuple[type, ...] = ()
+
     def __init__(self, wire: Wire, first: int) -> None:
         self.wire = wire
         self.next_pair = first
@@ -171,7 +173,7 @@ class Peer:
             return ["tuple", [self.encode(item, pair) for item in value]]
         if kind in (list, dict, set):
             return self.encode_mutable(value, pair)
-        if kind in VALUES:
+        if kind in VALUES and kind not in self.not_by_value:
             return [kind.__name__, *(self.encode(part, pair) for part in VALUES[kind](value))]
         if value is Ellipsis or value is NotImplemented:
             return [repr(value)]
