@@ -50,6 +50,7 @@ def submissions(lab: Lab, release: Path, students: int) -> dict[str, NotebookNod
 
 def by_nbgrader(root: Path, lab: Lab, notebooks: dict[str, NotebookNode], out: Path) -> tuple[float, dict]:
     """Seconds and points of `nbgrader autograde`."""
+    out.mkdir()
     database = f"sqlite:///{out / 'gradebook.db'}"
     generate(root, lab, out / "release", database)
     for student, notebook in notebooks.items():
