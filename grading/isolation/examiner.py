@@ -63,10 +63,6 @@ class Examiner(Peer):
         """A variable of the learner's: plain data, or a stand-in."""
         return self.ask("value", name)
 
-    def bind(self, name: str, value: Any) -> None:
-        """Set a variable of the learner's."""
-        self.ask("bind", name, self.encode(value, pair=True))
-
     def call(self, number: int, args: tuple, kwargs: dict) -> Any:
         """Call a function or method of the learner's."""
         names = {name: self.encode(value, pair=True) for name, value in kwargs.items()}

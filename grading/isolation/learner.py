@@ -309,9 +309,6 @@ class Learner(Peer):
     def on_value(self, name: str) -> Any:
         return self.encode(self.variables[name], pair=True)
 
-    def on_bind(self, name: str, form: Any) -> None:
-        self.variables[name] = self.decode(form)
-
     def on_call(self, number: int, args: Any, kwargs: Any) -> Any:
         args, kwargs = self.decode(args), self.decode_names(kwargs)
         return self.encode(self.mine[number](*args, **kwargs), pair=True)

@@ -16,26 +16,26 @@ HIDDEN = re.compile(
 MAGIC = re.compile(r"^\s*[%!?]|^[^\n]*\?\s*$", re.MULTILINE)
 
 
+def defined(source: str) -> set[str]:
+    """The names that a cell defines or assigns at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            parts = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
+            names |= {one.id for one in parts if isinstance(one.ctx, ast.Store)}
+    return names
+
+
 def asked_for(source: NotebookNode) -> set[str]:
-    """The names that the lab's exercises ask for: what their answers define or assign at the top level.
+    """The names that the lab's exercises ask for: what their answers define.
 
     Args:
         source: the lab with its solutions.
     """
-    names: set[str] = set()
-    for cell in source.cells:
-        if cell.cell_type == "code" and is_solution(cell):
-            for node in ast.parse(cell.source).body:
-                if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                    names.add(node.name)
-                elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-                    parts = ast.walk(node)
-                    names |= {
-                        one.id
-                        for one in parts
-                        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-                    }
-    return names
+    answers = [cell.source for cell in source.cells if cell.cell_type == "code" and is_solution(cell)]
+    return {name for answer in answers for name in defined(answer)}
 
 
 def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:

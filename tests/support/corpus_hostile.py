@@ -336,7 +336,7 @@ for start in (lambda: 1 / (os.system("touch WATCHED/evil") == 0), lambda: subpro
         print(error)"""),
     tries("files of the host", """\
 import os
-for path in ("WATCHED/secret", "/etc/passwd", "/proc/self/environ", "/root/.ssh/id_rsa", "/home"):
+for path in ("WATCHED/secret", "/etc/passwd", "/proc/self/environ", "/etc/shadow", "/home"):
     try:
         print("READ", open(path).read())
     except OSError as error:

@@ -1,15 +1,14 @@
 """Runs labs as lab_runner.py does, but each answer on a learner's side of its own process."""
 
-import ast
-import functools
 from pathlib import Path
 
 import torch
-from lab_runner import Answer, Lab, is_answer, is_test, run
+from lab_runner import Answer, Lab
 from nbformat import NotebookNode
 
 from grading.isolation import sandbox
 from grading.isolation.examiner import Examiner
+from grading.isolation.notebook import defined
 from grading.isolation.wire import Lost, Wire
 
 LIMITS = sandbox.Limits()
@@ -56,24 +55,10 @@ class IsolatedLab(Lab):
 
     def run_answer(self, cell: NotebookNode) -> None:
         examiner = self.start()
+        torch.manual_seed(0)
         self.check(examiner.run(cell.source, "answer"))
         for name in defined(cell.source):
             self._variables[name] = examiner.fetch(name)
-
-    @functools.cached_property
-    def solution_points(self) -> dict[str, float]:
-        points = {}
-        last = max(number for number, cell in enumerate(self.cells) if is_test(cell))
-        for cell in self.cells[: last + 1]:
-            if is_answer(cell):
-                next(e for e in self.exercises.values() if e.answer is cell).start = self._copy()
-                torch.manual_seed(0)
-                self.run_answer(cell)
-            elif is_test(cell):
-                points[cell.metadata.nbgrader.grade_id] = self._test(cell.source, cell)
-            elif cell.cell_type == "code":
-                run(cell.source, self._variables)
-        return points
 
     def points(self, answer: Answer, place: int) -> float:  # type: ignore[override]
         """The points that an answer gets in its exercise; `place`: where it stands among the lab's answers."""
@@ -84,7 +69,6 @@ class IsolatedLab(Lab):
         default_type = torch.get_default_dtype()
         try:
             with torch.enable_grad():
-                torch.manual_seed(0)
                 self.run_answer(exercise.answer)
                 examiner = self.start()
                 self.check(examiner.run(f"{answer.replaces} = answers_to_try['answers'][{place}]", "bind"))
@@ -96,18 +80,3 @@ class IsolatedLab(Lab):
             return 0
         finally:
             torch.set_default_dtype(default_type)
-
-
-def defined(source: str) -> list[str]:
-    """The names that a cell defines or assigns at its top level."""
-    names = []
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Assign):
-            names += [
-                one.id
-                for one in ast.walk(node)
-                if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-            ]
-    return names

@@ -116,11 +116,16 @@ class Lab:
         for cell in self.cells[: last + 1]:
             if is_answer(cell):
                 next(e for e in self.exercises.values() if e.answer is cell).start = self._copy()
-            if is_test(cell):
+                self.run_answer(cell)
+            elif is_test(cell):
                 points[cell.metadata.nbgrader.grade_id] = self._test(cell.source, cell)
             elif cell.cell_type == "code":
                 run(cell.source, self._variables)
         return points
+
+    def run_answer(self, cell: NotebookNode) -> None:
+        """Run the solution's answer to an exercise."""
+        run(cell.source, self._variables)
 
     def points(self, answer: Answer, change_test: Callable[[str], str] = str) -> float:
         """The points that an answer gets in its exercise.
@@ -136,7 +141,7 @@ class Lab:
         default_type = torch.get_default_dtype()
         try:
             with torch.enable_grad():  # puts back what an answer may switch off
-                run(exercise.answer.source, self._variables)
+                self.run_answer(exercise.answer)
                 self._variables[answer.replaces] = answer.value
                 return sum(self._test(change_test(cell.source), cell) for cell in exercise.tests)
         finally:
