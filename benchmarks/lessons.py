@@ -4,8 +4,10 @@
 
 Each lesson runs top to bottom in a kernel of its own. Its seconds count from the kernel's start to its end,
 as a learner waits for "Run All"; its CPU-seconds are those of the kernel and its child processes (0 on
-Windows); its memory is the largest sum, seen every 0.1 s, of what these occupy (on Linux the proportional set
-size, which counts shared pages once; elsewhere the resident set size).
+Windows); its memory is the largest sum, seen every 0.3 s, of what these occupy (on Linux the proportional set
+size, which counts shared pages once; elsewhere the resident set size). The package index has torch with CUDA's
+libraries only, and pages of theirs are in memory even where there is no GPU; Binder installs torch without them,
+so on Linux they are left out.
 
 A machine is not equally fast every day, and other work on it is measured too. So right before each lesson a
 yardstick is timed: a fresh Python that imports torch and torchvision and then convolves, always the same.
@@ -18,6 +20,7 @@ import argparse
 import datetime
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -38,6 +41,7 @@ MORE_GIGABYTES = {
     "09": 1.9,  # it holds MiniLM and what MiniLM has said of thousands of sentences
     "10": 2.2,  # it starts two more processes that train together
 }
+CUDA = re.compile(r"/nvidia/|/triton/|libtorch_cuda|libc10_cuda")
 COMMAND = "python course.py bench"
 YARDSTICK = """
 import torch, torchvision
@@ -68,10 +72,11 @@ class Measurement:
 class PeakMemory:
     """Watches a process and its children from a thread, until `stop` gives the peak."""
 
-    def __init__(self, pid: int, interval: float = 0.1) -> None:
+    def __init__(self, pid: int, interval: float = 0.3) -> None:
         self.process = psutil.Process(pid)
         self.peak = 0
         self.interval = interval
+        self.left_out: dict[int, tuple[float, int]] = {}  # by pid: when last looked at, bytes of CUDA's files
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
@@ -79,29 +84,36 @@ class PeakMemory:
     def watch(self) -> None:
         """Look again and again, until stopped."""
         while not self.stopped.wait(self.interval):
-            self.peak = max(self.peak, occupied(self.process))
+            self.peak = max(self.peak, self.occupied())
+
+    def occupied(self) -> int:
+        """Bytes that the process and its descendants occupy now; those that have ended count nothing."""
+        total = 0
+        try:
+            family = [self.process, *self.process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return 0
+        for member in family:
+            try:
+                memory = member.memory_full_info()
+                total += getattr(memory, "pss", memory.rss) - self.cuda(member)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return total
+
+    def cuda(self, process: psutil.Process) -> int:
+        """Bytes of CUDA's libraries; as the list of files is long, looked up every two seconds."""
+        looked, size = self.left_out.get(process.pid, (-10.0, 0))
+        if sys.platform == "linux" and time.monotonic() - looked > 2:
+            size = sum(one.pss for one in process.memory_maps() if CUDA.search(one.path))
+            self.left_out[process.pid] = time.monotonic(), size
+        return size
 
     def stop(self) -> float:
         """The peak in gigabytes (10^9 bytes)."""
         self.stopped.set()
         self.thread.join()
         return self.peak / 1e9
-
-
-def occupied(process: psutil.Process) -> int:
-    """Bytes that a process and its descendants occupy now; those that have ended count nothing."""
-    total = 0
-    try:
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
-    for member in family:
-        try:
-            memory = member.memory_full_info()
-            total += getattr(memory, "pss", memory.rss)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
 
 
 def yardstick() -> float:

@@ -261,7 +261,7 @@ class Examiner(Peer):
             return ["exception", self.encode_error(value)]
         number = self.number(value)
         self.sent[number] += 1
-        return ["object", number, self.number(type(value))]
+        return ["object", number, self.number(type(value)), *shape_of(value)]
 
     def decode_object(self, form: list) -> Any:
         kind, number = form[0], form[1]
@@ -392,6 +392,16 @@ def modes_kept() -> Iterator[None]:
         while torch._C._len_torch_function_stack() > depth:
             torch._C._pop_torch_function_stack()
         torch.set_autocast_enabled("cpu", half)
+
+
+def shape_of(value: Any) -> list[list[int]]:
+    """[the shape] of a plain tensor: what answers ask most; nothing where reading it could run code of a test."""
+    torch = sys.modules["torch"] if "torch" in sys.modules else None
+    if torch is None or type(value) not in (torch.Tensor, torch.nn.Parameter):
+        return []
+    if torch._C._len_torch_function_stack() or value.is_nested:
+        return []
+    return [list(value.shape)]
 
 
 class Memo:

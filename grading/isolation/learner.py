@@ -59,6 +59,11 @@ DUNDERS = {
     *(f"__{name}__" for name in ["init", "call", "enter"]),
 }
 
+# Questions, and methods, that change no tensor.
+LOOKS = {"get", "global", "module", "describe", "hash", "identity", "is_instance"}
+LOOKING = {"__getitem__", "__iter__", "__next__", "__len__", "__contains__", "__eq__", "__bool__", "items",
+           "keys", "values", "dim", "size", "numel"}  # fmt: skip
+
 side: "Learner"  # made at the bottom; there is one in a process
 
 
@@ -104,7 +109,10 @@ class Remote(metaclass=RemoteMeta, number=0):
         return side.ask("get", self._id, "__dict__")
 
     def __getattr__(self, name: str) -> Any:
-        return side.ask("get", object.__getattribute__(self, "_id"), name)
+        number = object.__getattribute__(self, "_id")
+        if name == "shape" and number in side.shapes:
+            return Size(side.shapes[number])
+        return side.ask("get", number, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         found = getattr(type(self), name, None) if name in vars_of(type(self)) else None
@@ -283,8 +291,20 @@ class Learner(Peer):
         self.number_of: dict[int, int] = {}
         self.next_number = 1
         self.hiding: set[tuple[int, str]] = set()  # attributes of objects that hide methods of their classes
+        self.shapes: dict[int, list[int]] = {}  # of tensors, as long as nothing can have changed one
         self.variables = {"__name__": "__main__", "__builtins__": Builtins(vars(builtins))}
         self.printed = Printed()
+
+    def ask(self, what: str, *arguments: Any) -> Any:
+        """Ask; what is known of shapes is forgotten, unless the question only looks."""
+        if what not in LOOKS and not (what == "method" and arguments[1] in LOOKING):
+            self.shapes.clear()
+        return super().ask(what, *arguments)
+
+    def serve(self, what: str, arguments: list) -> None:
+        """Answer; the tests' side may have changed a tensor before."""
+        self.shapes.clear()
+        super().serve(what, arguments)
 
     # What the tests' side asks ------------------------------------------------------------------------------
 
@@ -394,6 +414,8 @@ class Learner(Peer):
             found = object.__new__(facade)
             object.__setattr__(found, "_id", number)
             self.remotes[number] = found
+        if len(form) > 3:
+            self.shapes[number] = form[3]
         return found
 
     def facade(self, number: int) -> type:

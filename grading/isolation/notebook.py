@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
 
+from grading.isolation.needed import skip_unneeded
 from grading.repair import grade_id
 
 HIDDEN = re.compile(
@@ -42,7 +43,7 @@ def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
     """The code cells of a notebook, each with the side that runs it.
 
     The lab's own cells and tests run as they stand in `source`, whatever the notebook says. Answers, and cells
-    that the lab does not have, run on the learner's side.
+    that the lab does not have, run on the learner's side. What no check needs runs on neither.
 
     Args:
         notebook: as `repair.prepare` makes it.
@@ -67,7 +68,7 @@ def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
             cells.append({"side": "tests", "source": cell.source, "names": [], "hidden": False})
         else:
             cells.append({"side": "learner", "source": plain(cell.source), "names": names, "hidden": False})
-    return cells
+    return skip_unneeded(cells, set(names))
 
 
 def plain(source: str) -> str:

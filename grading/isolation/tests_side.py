@@ -32,6 +32,7 @@ WARM = ("torch", "torchvision", "numpy", "backbones", "backbones.tasks", "backbo
         "backbones.explore", "grading.kinds", "matplotlib.pyplot", "ipywidgets", "torch.utils.flop_counter",
         )  # fmt: skip
 GRACE = 3  # seconds for a cell to hear that its time is over
+NOT_RUN = "(not run while grading: no check needs this cell)\n"
 TRIES = 8  # learner's sides for one notebook: each exercise may end one
 
 
@@ -44,7 +45,7 @@ class Notebook:
 
     Args:
         control: to the instructor's process.
-        cells: each {"side": "tests" or "learner", "source": text, "names": what an answer defines}.
+        cells: each {"side": "tests", "learner" or "none", "source": text, "names": what an answer defines}.
         cell_seconds: for one cell.
         seconds: for all of them.
         failed: outcome of cells that must not run (again), by their place.
@@ -73,6 +74,9 @@ class Notebook:
                 continue
             if number in self.failed:
                 yield self.failed[number]
+                continue
+            if cell["side"] == "none":
+                yield outcome(NOT_RUN, None)
                 continue
             run = self.run_learners if cell["side"] == "learner" else self.run_ours
             start = time.monotonic()

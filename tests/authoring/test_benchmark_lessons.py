@@ -1,5 +1,6 @@
 """The benchmark of the lessons measures what it says, on toys whose cost is known."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ def test_the_kernel_and_its_children_are_counted(tmp_path: Path, monkeypatch: py
     assert measured.cpu_seconds > 2
     assert base.yardstick > 0.5
     assert large.read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says which files a process has in memory")
+@pytest.mark.parametrize(("folder", "counts"), [("nvidia", False), ("invidia", True)])
+def test_libraries_that_binder_does_not_have_are_left_out(
+    folder: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lessons, "YARDSTICK", "pass")
+    library = tmp_path / folder / "libcublas.so"
+    library.parent.mkdir()
+    library.write_bytes(bytes(300_000_000))
+    hold = f"import mmap, time\n\nfile = open({str(library)!r})\n"
+    hold += "pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+    hold += "seen = sum(pages[::4096])\ntime.sleep(3)"
+    measured = lessons.measure(toys.write(toys.code(hold), tmp_path / "holds.ipynb"))
+    assert (measured.gigabytes > 0.32) == counts
 
 
 @pytest.mark.slow

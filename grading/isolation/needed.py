@@ -1,0 +1,85 @@
+"""Which of a lab's own cells a grading has to run: those that make what a later check or answer mentions.
+
+Labs end with cells that use the answers for something larger, train, draw, compare. They are the learner's
+reward and take most of the seconds, but no points depend on them. The check with the lab's own solution, before
+anybody is graded, tells where a lab is not such a lab.
+"""
+
+import ast
+import re
+
+WORD = re.compile(r"[^\W\d]\w*")
+
+
+def touched(source: str, fixed: set[str] = frozenset()) -> set[str]:
+    """The names that a cell makes or may change.
+
+    It makes what it assigns, defines, imports, deletes, anywhere in it. It may change an object that it assigns
+    into (`layers.one = ...`, `scores[3] += 1`), whose method it calls, or that it hands to a function.
+
+    Args:
+        source: of the cell.
+        fixed: functions, classes, and modules: to call them or hand them on does not change them.
+    """
+    made: set[str] = set()
+    changed: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            made |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            made.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            changed |= base(node)
+        elif isinstance(node, ast.Call):
+            handed = [*node.args, *(keyword.value for keyword in node.keywords)]
+            changed |= {one.id for part in handed for one in ast.walk(part) if isinstance(one, ast.Name)}
+            changed |= base(node.func) if isinstance(node.func, ast.Attribute) else set()
+    return made | (changed - fixed)
+
+
+def base(node: ast.expr) -> set[str]:
+    """The variable at the root of `layers.one[3].weight`."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def lasting(sources: list[str]) -> set[str]:
+    """The functions, classes and modules that cells define or import at their top level."""
+    names: set[str] = set()
+    for source in sources:
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return names
+
+
+def skip_unneeded(cells: list[dict], answers: set[str] = frozenset()) -> list[dict]:
+    """The same cells, but those of the lab's own that no check needs get the side "none".
+
+    A cell stays where a later cell that runs has a word (even in a text or comment) for something that this one
+    makes or may change. Checks always stay, and so do a learner's cells, up to the last check.
+
+    Args:
+        cells: see `notebook.cells_to_run`.
+        answers: the names that the exercises ask for.
+    """
+    own = [cell["source"] for cell in cells if cell["side"] == "tests"]
+    fixed = lasting(own) | set(answers)
+    result: list[dict] = []
+    words: set[str] = set()
+    graded = False
+    for cell in reversed(cells):
+        graded = graded or cell["hidden"]
+        if not graded or (
+            cell["side"] == "tests" and not cell["hidden"] and not words & touched(cell["source"], fixed)
+        ):
+            cell = cell | {"side": "none"}
+        else:
+            words |= set(WORD.findall(cell["source"]))
+        result.append(cell)
+    return result[::-1]
