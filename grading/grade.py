@@ -86,6 +86,7 @@ class Grader:
         self.source: NotebookNode = nbformat.read(lab.source, as_version=4)
         self.rules = fingerprint(nbformat.writes(self.source), runner.description)
         self.done = Done(out / f"{lab.notebook}.done.jsonl")
+        self.free: dict[str, set[int]] | None = None  # with partial credit: see `passing`
         self.max_points: dict[str, float] = {
             grade_id(cell): float(cell.metadata.nbgrader.points)
             for cell in self.release.cells
@@ -105,10 +106,16 @@ class Grader:
         """
         if self.done.has(CANARY, self.rules):
             self.runner.allow(*self.done.seconds)
+            if self.runner.partial:
+                kept = json.loads(self.done.notes[CANARY][0])
+                self.free = {key: set(places) for key, places in kept.items()}
             return
         notebooks = (self.source, self.release)
         with ThreadPoolExecutor(2) as pool:
             both = list(pool.map(lambda one: self.runner.run(cells_to_run(one, self.source)), notebooks))
+        if self.runner.partial:
+            self.free = self.passing(self.release, both[1])
+            self.done.notes[CANARY] = [json.dumps({key: sorted(places) for key, places in self.free.items()})]
         for notebook, outcomes, right in zip(notebooks, both, (True, False), strict=True):
             code = [cell for cell in notebook.cells if cell.cell_type == "code"]
             for cell, outcome in zip(code, outcomes, strict=True):
@@ -122,7 +129,21 @@ class Grader:
         seconds = [outcome["seconds"] for outcome in both[0]]
         self.done.seconds = 10 * max(seconds), 5 * sum(seconds)
         self.runner.allow(*self.done.seconds)
-        self.done.add(CANARY, self.rules)
+        self.done.add(CANARY, self.rules, self.done.notes.get(CANARY))
+
+    def passing(self, empty: NotebookNode, outcomes: list[dict]) -> dict[str, set[int]]:
+        """Of each test cell the checks that pass in the lab without answers: in partial credit they count nothing.
+
+        Args:
+            empty: the lab without answers.
+            outcomes: of its code cells.
+        """
+        code = [cell for cell in empty.cells if cell.cell_type == "code"]
+        return {
+            grade_id(cell): {place for place, (ok, _) in enumerate(outcome["checks"]) if ok}
+            for cell, outcome in zip(code, outcomes, strict=True)
+            if grade_id(cell) in self.max_points
+        }
 
     def attempt(self, submission: Submission) -> Attempt:
         """Run what one student handed in. May be called from several threads at a time."""
@@ -191,7 +212,7 @@ class Grader:
         path.write_text(text, encoding="utf-8")
         mark = None if self.runner.bubblewrap else NO_SANDBOX
         steps = [step for step in Autograde.autograde_preprocessors.default() if step is not Execute]
-        self.run(Autograde, student, [filling(attempt.outcomes, mark), *steps])
+        self.run(Autograde, student, [filling(attempt.outcomes, mark, self.free), *steps])
         with self.grades(student) as grades:
             for grade in grades:
                 if grade.name in looked_at:

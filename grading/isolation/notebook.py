@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_solution
 
+from grading.isolation.checks import count, reasons, share
 from grading.isolation.needed import skip_unneeded
 from grading.repair import grade_id
 
@@ -83,12 +84,15 @@ def plain(source: str) -> str:
         return source
 
 
-def filling(outcomes: list[dict], mark: str | None = None) -> Callable[[NotebookNode, dict], tuple]:
+def filling(
+    outcomes: list[dict], mark: str | None = None, free: dict[str, set[int]] | None = None
+) -> Callable[[NotebookNode, dict], tuple]:
     """A step for nbgrader in place of running a notebook: write what the sides said into its cells.
 
     Args:
         outcomes: of its code cells, from Runner.run.
         mark: a sentence for the top of the notebook.
+        free: for partial credit: of each test cell the checks that count nothing, see `checks.share`.
     """
 
     def fill_in(notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
@@ -99,6 +103,10 @@ def filling(outcomes: list[dict], mark: str | None = None) -> Callable[[Notebook
             cell.execution_count, cell.outputs = number, []
             if outcome["printed"]:
                 cell.outputs.append(new_output("stream", name="stdout", text=outcome["printed"]))
+            if outcome["error"] and free is not None and is_grade(cell):
+                if part := partly(cell, outcome, free[grade_id(cell)]):
+                    cell.outputs += part
+                    continue
             if outcome["error"]:
                 name, text, lines = outcome["error"]
                 cell.outputs.append(
@@ -109,6 +117,25 @@ def filling(outcomes: list[dict], mark: str | None = None) -> Callable[[Notebook
         return notebook, resources
 
     return fill_in
+
+
+def partly(cell: NotebookNode, outcome: dict, free: set[int]) -> list[NotebookNode]:
+    """What stands below a test cell some of whose checks passed: the reasons and, for nbgrader, the points.
+
+    Returns:
+        Outputs; none where no check passed that counts.
+    """
+    total = count(cell.source)
+    counted = max(total - len(free), 1)
+    # Something failed, be it a statement that is no check: not all points.
+    part = min(share(outcome["checks"], total, free), 1 - 1 / counted)
+    points = round(float(cell.metadata.nbgrader.points) * part, 2)
+    if not points:
+        return []
+    lost = "\n".join(f"- {reason}" for reason in reasons(outcome["checks"], free))
+    text = f"{round(part * counted)} of {counted} checks pass. What the others say:\n{lost}\n"
+    result = new_output("execute_result", {"text/plain": str(points)}, execution_count=cell.execution_count)
+    return [new_output("stream", name="stdout", text=text), result]
 
 
 def without_hidden_tests(notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:

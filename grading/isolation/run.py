@@ -27,13 +27,15 @@ class Runner:
     Args:
         sandboxed: under bubblewrap; otherwise as plain processes with all the instructor's rights.
         limits: for each notebook.
+        partial: run every check of a test cell, for partial credit.
 
     Raises:
         CourseError: where bubblewrap is missing, or the tests' side does not start.
     """
 
-    def __init__(self, sandboxed: bool = True, limits: Limits | None = None) -> None:
+    def __init__(self, sandboxed: bool = True, limits: Limits | None = None, partial: bool = False) -> None:
         self.limits = limits or Limits()
+        self.partial = partial
         self.bubblewrap = sandbox.require() if sandboxed else None
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment["PYTHONPATH"] = str(sandbox.COURSE)  # the instructor's own settings decide no points
@@ -41,7 +43,7 @@ class Runner:
             lambda number: sandbox.tests_command(self.bubblewrap, number, self.limits),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
-        self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}"
+        self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}{' partial' if partial else ''}"
         self.lock = threading.Lock()
         self.errors = bytearray()
         threading.Thread(target=self.listen, daemon=True).start()
@@ -76,8 +78,8 @@ class Runner:
             cells: each {"side", "source", "names", "hidden"}, see tests_side.Notebook.
 
         Returns:
-            Of each cell {"printed": text, "error": [name, text, lines] or None, "seconds"}. Cells that could
-            not run any more say so in their error.
+            Of each cell {"printed": text, "error": [name, text, lines] or None, "seconds", "checks": [passed,
+            reason] of each}. Cells that could not run any more say so in their error.
         """
         results: list[dict] = []
         failed: dict[int, dict] = {}
@@ -118,6 +120,7 @@ class Runner:
             "seconds": max(seconds, 1),
             "characters": limits.output_characters,
             "failed": failed,
+            "partial": self.partial,
         }
         results: list[dict] = []
         why = (
@@ -139,6 +142,7 @@ class Runner:
                     results.append({
                         "printed": clean(message["printed"]), "error": error and [clean(part) for part in error],
                         "seconds": float(message.get("seconds", 0)),
+                        "checks": [[bool(ok), clean(why)] for ok, why in message.get("checks", [])],
                     })  # fmt: skip
         except TimeoutError:
             why = "the notebook used up its time: this cell was not run"

@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from grading.isolation.checks import statements
 from grading.isolation.examiner import Examiner
 from grading.isolation.kernel import NOBODY, SIGNALS, give_up
 from grading.isolation.wire import Lost, Wire
@@ -49,13 +50,15 @@ class Notebook:
         cell_seconds: for one cell.
         seconds: for all of them.
         failed: outcome of cells that must not run (again), by their place.
+        partial: run each check of a test cell, also after one that fails.
     """
 
     def __init__(
         self, control: socket.socket, cells: list[dict], cell_seconds: float, seconds: float,
-        failed: dict[int, dict] | None = None,
+        failed: dict[int, dict] | None = None, partial: bool = False,
     ) -> None:  # fmt: skip
         self.control, self.cells, self.failed = control, cells, failed or {}
+        self.partial = partial
         self.cell_seconds, self.end = cell_seconds, time.monotonic() + seconds
         self.variables: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
@@ -90,11 +93,14 @@ class Notebook:
         if self.testing:
             shown = {name: value for name, value in before.items() if name not in self.hidden}
             self.before_test = shown | self.before_test
-        printed, trouble = io.StringIO(), None
+        printed, trouble, checks = io.StringIO(), None, []
         try:
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), self.clock():
                 try:
-                    exec(compile(source, title, "exec"), self.variables)
+                    if self.testing and self.partial:
+                        self.run_checks(source, title, checks)
+                    else:
+                        exec(compile(source, title, "exec"), self.variables)
                 except (Lost, OutOfTime):
                     raise
                 except BaseException as error:  # its text may ask the learner's side, so the clock still runs
@@ -110,7 +116,40 @@ class Notebook:
             self.now_shown(changed)
         self.testing = False
         self.tidy()
-        return outcome(printed.getvalue(), trouble)
+        return outcome(printed.getvalue(), trouble) | {"checks": checks}
+
+    def run_checks(self, source: str, title: str, checks: list[list]) -> None:
+        """Run a test cell for partial credit.
+
+        Args:
+            source: of the cell.
+            title: of the cell.
+            checks: gets [passed, reason] of each check.
+
+        Raises:
+            Exception: the first one of the cell, after all its checks.
+        """
+        before, missing, first = dict(self.variables), set(), None
+        try:
+            for one in statements(source, title):
+                reason = ""
+                try:
+                    exec(one.code, self.variables)
+                    missing -= one.sets
+                except Exception as error:
+                    # That a name is missing which a failed statement did not set is not what was wrong.
+                    cause = first if first is not None and isinstance(error, NameError) else error
+                    first = first or error
+                    reason = ": ".join(filter(None, told(cause, "")[:2]))
+                    missing |= one.sets
+                    for name in one.sets:
+                        self.variables.pop(name, None)
+                if one.is_check:
+                    checks.append([not reason, reason])
+        finally:
+            self.variables |= {name: before[name] for name in missing & before.keys()}
+        if first is not None:
+            raise first
 
     def shown(self, name: str) -> tuple[bool, Any]:
         """Whether the learner's side may see a variable, and what it is: nothing that a test made or changed."""
@@ -272,7 +311,8 @@ def serve(control: socket.socket, megabytes: int, used: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     give_up(NOBODY, SIGNALS, threads=True)
     notebook = Notebook(control, request["cells"], request["cell_seconds"], request["seconds"],
-                        {int(place): result for place, result in request["failed"].items()})  # fmt: skip
+                        {int(place): result for place, result in request["failed"].items()},
+                        request["partial"])  # fmt: skip
     for result in notebook.run():
         result["printed"] = result["printed"][: request["characters"]]
         send(control, result)
