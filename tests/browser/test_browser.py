@@ -6,14 +6,17 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import browser
 import nbformat
 import pytest
-from playwright.sync_api import Page
+from grading_samples import cell_of, hand_in, tiny_course, tiny_lab
+from playwright.sync_api import Locator, Page
 
 from authoring.notebooks import ROOT, lessons
 from backbones.explore import Quiz
+from grading.__main__ import main
 from grading.labs import find_lab
 from grading.repair import is_solution
 
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.slow
 
 FIRST, *OTHERS = [path.stem for path in lessons()]
 LAB = find_lab(ROOT, "lab01")
+TYPED = {"08": "8 May 2024"}  # into the text fields of a lesson; elsewhere it is a sentence
 
 if browser.CHROMIUM is None and not os.environ.get("BACKBONES_REQUIRE_BROWSER"):
     pytest.skip("no Chromium here: install it to test the lessons in a browser", allow_module_level=True)
@@ -47,13 +51,21 @@ def test_a_learner_works_through_the_lesson(lesson: str, lab: str, page: Page) -
     notebook.run_all()
     assert notebook.complaints() == []
 
-    text, picture = notebook.showing()
-    notebook.move_explorer()
-    moved_text, moved_picture = notebook.showing()
-    assert moved_text != text
-    assert picture
-    assert moved_picture
-    assert moved_picture != picture
+    explorers = notebook.explorers()
+    assert explorers
+    stuck = []
+    for number, explorer in enumerate(explorers, 1):
+        text, picture = notebook.showing(explorer)
+        controls = notebook.controls(explorer)
+        assert controls
+        for place, control in enumerate(controls, 1):
+            if not notebook.move(explorer, control, TYPED.get(lesson[:2], "a dull, dull film")):
+                stuck.append(f"explorer {number}, control {place}")
+        moved_text, moved_picture = notebook.showing(explorer)
+        assert moved_text != text, f"explorer {number}"
+        assert picture is None or moved_picture != picture, f"explorer {number}"
+        keep_picture(page, f"{lesson} explorer {number}", explorer)
+    assert stuck == []
 
     question = Quiz(ROOT / "notebooks" / "quizzes" / f"{lesson}.toml").questions[0]
     options = dict(zip("abcdef", question["option"], strict=False))
@@ -66,8 +78,18 @@ def test_a_learner_works_through_the_lesson(lesson: str, lab: str, page: Page) -
     if lesson == FIRST:
         assert "1 of " in notebook.progress(lesson)
 
+    keep_picture(page, f"{lesson} quiz")
     assert notebook.complaints() == []
     assert notebook.elsewhere == []
+
+
+def keep_picture(page: Page, name: str, part: Locator | None = None) -> None:
+    """A screenshot in the folder that BACKBONES_SCREENSHOTS names, for a person to look at."""
+    if folder := os.environ.get("BACKBONES_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if part is not None:
+            part.scroll_into_view_if_needed()
+        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 def test_a_learner_works_through_the_lab(lab: str, page: Page) -> None:
@@ -94,3 +116,25 @@ def test_learners_see_no_instructors_menus(lab: str, page: Page) -> None:
     offers = browser.Notebook(page, lab, f"notebooks/{FIRST}.ipynb").offers()
     assert {"File", "Run", "Help"} <= set(offers)
     assert not [name for name in offers if "grader" in name.lower() or "assignment" in name.lower()]
+
+
+def test_an_instructor_sees_a_graded_submission(tmp_path: Path, page: Page) -> None:
+    """`python -m grading`, then JupyterLab in the folder of results, as the command says at its end."""
+    course = tiny_course(tmp_path / "course")
+    learner = tiny_lab()
+    cell_of(learner, "halve").source = "def halve(x):\n    return 0"
+    hand_in(tmp_path / "handed in" / "ada.ipynb", learner)
+    out = tmp_path / "graded"
+    assert main(["lab77", str(tmp_path / "handed in"), "--course", str(course), "--out", str(out)]) == 0
+
+    with browser.formgrader(tmp_path / "server", out) as address:
+        page.goto(address.format("gradebook"))
+        for link in ("lab77_tiny", "lab77", "Submission #1"):
+            page.get_by_role("link", name=link, exact=True).click()
+        answer = page.get_by_text("AssertionError").first
+        answer.wait_for()
+        shown = page.locator("#notebook").inner_text()
+        points = {name: page.locator(f"#{name}").input_value() or page.locator(f"#{name}").get_attribute("placeholder")
+                  for name in ("test_double", "test_halve")}  # fmt: skip
+    assert "expected 2, got 0" in shown
+    assert {name: float(one) for name, one in points.items()} == {"test_double": 3, "test_halve": 0}

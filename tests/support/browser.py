@@ -45,9 +45,6 @@ def jupyterlab(folder: Path) -> Iterator[str]:
 
     Args:
         folder: an empty one, for the copy and for everything that JupyterLab keeps.
-
-    Raises:
-        RuntimeError: with the server's last words when it does not start.
     """
     course = folder / "course"
     for name in ("notebooks", "labs", ".jupyter"):
@@ -57,10 +54,43 @@ def jupyterlab(folder: Path) -> Iterator[str]:
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(value), encoding="utf-8")
-    own = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
-    own = {f"JUPYTER_{name}": str(folder / place) for name, place in own.items()}
+    own = {
+        "BACKBONES_PROGRESS": str(folder / "progress.jsonl")
+    }  # a learner's, not "off" as elsewhere in tests
+    with serving([sys.executable, "-c", LAB, str(course)], ROOT, folder, own) as (server, token):
+        yield f"{server}/lab/tree/{{}}?reset&token={token}"
+
+
+@contextmanager
+def formgrader(folder: Path, results: Path) -> Iterator[str]:
+    """Serve the folder of results as the grading command says; gives the formgrader's address, {} for a page.
+
+    Args:
+        folder: an empty one, for what JupyterLab keeps.
+        results: what was graded.
+    """
+    command = [sys.executable, "-m", "jupyterlab", "--allow-root"]
+    with serving(command, results, folder, {}) as (server, token):
+        yield f"{server}/formgrader/{{}}?token={token}"
+
+
+@contextmanager
+def serving(command: list[str], where: Path, folder: Path, own: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """A Jupyter server: its address and token.
+
+    Args:
+        command: that starts it; port and token are added.
+        where: it works.
+        folder: for everything that it keeps.
+        own: settings in the environment.
+
+    Raises:
+        RuntimeError: with the server's last words when it does not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    places = {"CONFIG_DIR": "config", "DATA_DIR": "data", "RUNTIME_DIR": "runtime"}
+    own = own | {f"JUPYTER_{name}": str(folder / place) for name, place in places.items()}
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-    own["BACKBONES_PROGRESS"] = str(folder / "progress.jsonl")  # a learner's, not "off" as elsewhere in tests
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     token = secrets.token_hex()
@@ -69,15 +99,15 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     log = folder / "lab.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-c", LAB, course, *options],
-            cwd=ROOT,
+            [*command, *options],
+            cwd=where,
             env={**os.environ, **own, "IPYTHONDIR": str(folder / "ipython")},
             stdout=output,
             stderr=output,
         )
     try:
         wait_for(f"http://127.0.0.1:{port}/api/status?token={token}", server, log)
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?reset&token={token}"
+        yield f"http://127.0.0.1:{port}", token
     finally:
         server.terminate()  # it ends its kernels first
         try:
@@ -170,35 +200,53 @@ class Notebook:
         """What the learner would see of errors and warnings."""
         return self.panel.locator(COMPLAINT).all_inner_texts() + self.errors
 
-    def explorer(self) -> Locator:
-        """The first `interact` of the notebook."""
-        return self.panel.locator(".widget-interact").first
+    def explorers(self) -> list[Locator]:
+        """Each `interact` of the notebook."""
+        return self.panel.locator(".widget-interact").all()
 
-    def showing(self) -> tuple[str, str | None]:
-        """Text and picture that the first explorer shows."""
-        output = self.explorer().locator(".jp-OutputArea").first
-        return output.text_content() or "", output.locator("img").first.get_attribute("src")
+    def controls(self, explorer: Locator) -> list[Locator]:
+        """What a learner moves in an explorer."""
+        return explorer.locator("select, .noUi-handle, input[type=text], input[type=checkbox]").all()
 
-    def move_explorer(self) -> None:
-        """Move a control of the first explorer one step, by keyboard, and wait for what comes of it.
+    def showing(self, explorer: Locator) -> tuple[str, str | None]:
+        """Text and picture that an explorer shows."""
+        output = explorer.locator(".jp-OutputArea").first
+        picture = output.locator("img")
+        return output.text_content() or "", picture.first.get_attribute("src") if picture.count() else None
 
-        Where it has only a text field, another text is typed.
+    def move(self, explorer: Locator, control: Locator, text: str) -> bool:
+        """Move a control one step by keyboard alone; whether text or picture changed.
+
+        Args:
+            explorer: it belongs to.
+            control: one of its `controls`.
+            text: what is typed into a text field.
         """
-        before, _ = self.showing()
-        steps = self.explorer().locator("select, .noUi-handle")
-        if steps.count():
-            steps.first.focus()
-            # On a closed drop-down list, JupyterLab takes the arrow key as "next cell". Space opens the list.
-            is_list = steps.first.evaluate("control => control.tagName") == "SELECT"
-            keys = ("Space", "ArrowDown", "Enter") if is_list else ("ArrowRight",)
-        else:
-            self.explorer().locator("input[type=text]").first.focus()
-            keys = ("ControlOrMeta+A", *"8 May", "Enter")
-        for key in keys:
-            self.page.keyboard.press("Space" if key == " " else key)
-        output = self.explorer().locator(".jp-OutputArea").first
-        expect(output).not_to_have_text(before, timeout=STEP)
+        before = self.showing(explorer)
+        control.focus()
+        for key in self.keys(control, text):
+            self.page.keyboard.press(key) if len(key) > 1 else self.page.keyboard.insert_text(key)
+        end = time.monotonic() + 60
+        while (after := self.showing(explorer)) == before or not after[0]:
+            if time.monotonic() > end:
+                return False
+            self.page.wait_for_timeout(100)
         self.wait_until_idle()
+        return True
+
+    def keys(self, control: Locator, text: str) -> tuple[str, ...]:
+        """The keys that move a control."""
+        kind = control.evaluate("control => control.tagName + (control.type || '')")
+        if kind.startswith("SELECT"):
+            # On a closed drop-down list, JupyterLab takes the arrow key as "next cell". Space opens the list.
+            last = control.evaluate("control => control.selectedIndex == control.options.length - 1")
+            return "Space", "ArrowUp" if last else "ArrowDown", "Enter"
+        if kind == "INPUTcheckbox":
+            return ("Space",)
+        if kind == "INPUTtext":
+            return "ControlOrMeta+A", *text, "Enter"
+        place = "control => control.getAttribute('aria-valuenow') == control.getAttribute('aria-valuemax')"
+        return ("ArrowLeft" if control.evaluate(place) else "ArrowRight",)
 
     def answer(self, question: str, letter: str) -> str:
         """Press a quiz's button by keyboard, not the last one again; what stands below the question then."""
