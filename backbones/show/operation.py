@@ -1,6 +1,7 @@
 """Drawings of lesson 02's operations on a few numbers: what one output reads, its products and their sum.
 
-The sum is the title. Blue: weights, and what they touch; green: the output asked for; dashed: padding.
+The sum is the title. Blue: the weights, which stay the same everywhere, and what they touch; green: the
+output asked for; dashed: padding.
 An output position behind the last one means the last one, so that sliders need not know how many there are.
 """
 
