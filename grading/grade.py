@@ -24,7 +24,7 @@ from nbgrader.preprocessors import Execute
 from traitlets.log import get_logger
 
 from grading.collect import Submission
-from grading.convert import NbgraderError, generate, load_config, run_converter
+from grading.convert import NbgraderError, generate, load_config, run_converter, write_config
 from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
 from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
@@ -72,6 +72,7 @@ class Grader:
     def __init__(self, root: Path, lab: Lab, out: Path, runner: Runner) -> None:
         self.lab, self.out, self.runner = lab, out, runner
         self.config = load_config(root, out)
+        write_config(out, root / "nbgrader_config.py", lab.folder.parent)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         try:
             release = generate(root, lab, out / "release", self.database)

@@ -39,7 +39,9 @@ def statements(source: str, title: str) -> Iterator[Statement]:
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in tree.body:
         code = compile(ast.Module([node], tree.type_ignores), title, "exec")
-        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+        names = {
+            one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+        }
         yield Statement(code, asserts(node, functions), frozenset(names))
 
 
@@ -77,4 +79,6 @@ def share(checks: list[list], total: int, free: set[int]) -> float:
 
 def reasons(checks: list[list], free: set[int]) -> list[str]:
     """Why checks were lost, each reason once."""
-    return list(dict.fromkeys(reason for place, (ok, reason) in enumerate(checks) if not ok and place not in free))
+    return list(
+        dict.fromkeys(reason for place, (ok, reason) in enumerate(checks) if not ok and place not in free)
+    )

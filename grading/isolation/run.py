@@ -30,7 +30,7 @@ class Runner:
         partial: run every check of a test cell, for partial credit.
 
     Raises:
-        CourseError: where bubblewrap is missing, or the tests' side does not start.
+        CourseError: where bubblewrap is missing.
     """
 
     def __init__(self, sandboxed: bool = True, limits: Limits | None = None, partial: bool = False) -> None:
@@ -47,10 +47,27 @@ class Runner:
         self.lock = threading.Lock()
         self.errors = bytearray()
         threading.Thread(target=self.listen, daemon=True).start()
-        self.socket.settimeout(300)
-        if self.socket.recv(1) != b"w":
-            self.process.wait(10)
-            raise CourseError(f"the tests' side does not start: {self.last_error()}")
+        self.is_warm = False
+
+    def warm(self) -> None:
+        """Wait until the tests' side has imported torch; meanwhile the caller had other things to do.
+
+        Raises:
+            CourseError: where it does not start.
+        """
+        with self.lock:
+            if self.is_warm:
+                return
+            self.socket.settimeout(300)
+            try:
+                said = self.socket.recv(1)
+            except TimeoutError:
+                said = b""
+            if said != b"w":
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(10)
+                raise CourseError(f"the tests' side does not start: {self.last_error()}")
+            self.is_warm = True
 
     def allow(self, cell_seconds: float, notebook_seconds: float) -> None:
         """Give cells and notebooks so many seconds, where that is more than they have."""
@@ -81,6 +98,7 @@ class Runner:
             Of each cell {"printed": text, "error": [name, text, lines] or None, "seconds", "checks": [passed,
             reason] of each}. Cells that could not run any more say so in their error.
         """
+        self.warm()
         results: list[dict] = []
         failed: dict[int, dict] = {}
         end = time.monotonic() + self.limits.notebook_seconds

@@ -130,10 +130,10 @@ def test_an_instructor_sees_a_graded_submission(tmp_path: Path, page: Page) -> N
     with browser.formgrader(tmp_path / "server", out) as address:
         page.goto(address.format("gradebook"))
         for link in ("lab77_tiny", "lab77", "Submission #1"):
-            page.get_by_role("link", name=link, exact=True).click()
+            page.get_by_role("link", name=link, exact=True).click(timeout=browser.STEP)
         answer = page.get_by_text("AssertionError").first
         answer.wait_for()
-        shown = page.locator("#notebook").inner_text()
+        shown = page.get_by_role("main").inner_text()
         points = {name: page.locator(f"#{name}").input_value() or page.locator(f"#{name}").get_attribute("placeholder")
                   for name in ("test_double", "test_halve")}  # fmt: skip
     assert "expected 2, got 0" in shown

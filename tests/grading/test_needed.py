@@ -56,7 +56,14 @@ def test_a_cell_runs_that_makes_or_may_change_what_a_check_mentions(source: str)
 
 @pytest.mark.parametrize(
     "source",
-    ["print('hello')", "other = [1, 2]", "other = values + [3]", "draw(other)", "other.append(values)[0]", "1 + 1"],
+    [
+        "print('hello')",
+        "other = [1, 2]",
+        "other = values + [3]",
+        "draw(other)",
+        "other.append(values)[0]",
+        "1 + 1",
+    ],
 )
 def test_a_cell_does_not_run_that_touches_nothing_a_check_mentions(source: str) -> None:
     expected = "ttlt" if "append(values)" in source else "t-lt"
