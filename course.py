@@ -33,7 +33,7 @@ FIRST_LESSON = "notebooks/00_what_is_a_backbone.ipynb"
 OLDEST_PYTHON = (3, 11)
 NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14")  # the tested ones first
 # Extras of pyproject.toml, each containing the one before it.
-LEARNER, INSTRUCTOR, TEST, BENCH = EXTRAS = ("", "instructor", "test", "bench")
+LEARNER, INSTRUCTOR, CLUSTER, TEST, BENCH = EXTRAS = ("", "instructor", "cluster", "test", "bench")
 SMALL, LARGE = 2, 6  # gigabytes on disk, without and with torch's CUDA libraries
 
 
@@ -110,9 +110,15 @@ def grade(lab_name: str = "", folder: str = "", *options: str) -> None:
     submissions = (START / folder).resolve()
     if not submissions.exists():
         stop(f"there is no folder or zip {submissions}: name what holds the submissions")
-    install(INSTRUCTOR)
+    install(CLUSTER if any(option.startswith("--scheduler") for option in options) else INSTRUCTOR)
     # Files named in the options are meant from where the person is, too.
-    hand_over("-m", "grading", lab_name, str(submissions), *options, BACKBONES_START=str(START))
+    hand_over("-m", "grading", "grade", lab_name, str(submissions), *options, BACKBONES_START=str(START))
+
+
+def dask(*options: str) -> None:
+    """Several machines for grading: dask scheduler, then on each machine dask worker tcp://HOST:8786"""
+    install(CLUSTER)
+    hand_over("-m", "dask", *options)
 
 
 def labs(*options: str) -> None:
@@ -143,7 +149,7 @@ def pin(*options: str) -> None:
     sys.exit(call(*command, *options))
 
 
-EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, labs, release, execute, pin)
+EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, dask, labs, release, execute, pin)
 # The zip for learners (`release`) has no solutions, and nothing that the other commands need.
 if not (ROOT / "solutions").is_dir():
     EVERY_COMMAND = (lab,)

@@ -1,11 +1,15 @@
 """Grading beside nbgrader's own autograde: notebooks a minute, and the same points.
 
     python course.py bench grading [LAB ...] [--students 6]        default: lab05, and a lab that does nothing
+    python course.py bench grading --scale 30 1000                 classes of small notebooks, also on a cluster
 
 The same submissions, right ones with one exercise each left out in turn, go through `nbgrader autograde`, one
 after the other as it does, and through `python -m grading` with one and with two workers; in turns, so that a
 slow minute hits all of them. Seconds count from the command's start to its end, so starting Python, torch and
-the check with the lab's own solution are in them. The results are written to benchmarks/grading.md.
+the check with the lab's own solution are in them. Each of the two writes its own part of benchmarks/grading.md.
+
+With --scale, classes of that many students hand in the lab that does nothing; they are graded by one worker, by
+two, and by a Dask cluster of two worker processes on this machine, which is started before the clock.
 """
 
 import argparse
@@ -31,6 +35,7 @@ from grading.labs import Lab, find_lab
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).with_name("grading.md")
 OURS = {"ours, 1 worker": "1", "ours, 2 workers": "2"}
+HEADINGS = ("## Beside nbgrader's autograde", "## Large classes")
 
 
 def submissions(lab: Lab, release: Path, students: int) -> dict[str, NotebookNode]:
@@ -81,9 +86,9 @@ def by_nbgrader(root: Path, lab: Lab, notebooks: dict[str, NotebookNode], out: P
 
 
 def by_us(
-    root: Path, lab: Lab, notebooks: dict[str, NotebookNode], out: Path, workers: str
+    root: Path, lab: Lab, notebooks: dict[str, NotebookNode], out: Path, *options: str
 ) -> tuple[float, dict]:
-    """Seconds and points of `python -m grading`."""
+    """Seconds and points of `python -m grading grade`; `options`: how many workers, or a cluster."""
     for student, notebook in notebooks.items():
         path = out / "handed in" / f"{student}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,15 +97,14 @@ def by_us(
         sys.executable,
         "-m",
         "grading",
+        "grade",
         lab.notebook,
         str(out / "handed in"),
         "--out",
         str(out / "graded"),
     ]
     start = time.monotonic()
-    subprocess.run(
-        [*command, "--workers", workers, "--course", str(root)], cwd=ROOT, check=True, capture_output=True
-    )
+    subprocess.run([*command, *options, "--course", str(root)], cwd=ROOT, check=True, capture_output=True)
     seconds = time.monotonic() - start
     by_tests = {
         cell.metadata.nbgrader.grade_id
@@ -124,38 +128,50 @@ def measure(root: Path, lab: Lab, students: int) -> dict[str, float]:
         notebooks = submissions(lab, release, students)
         seconds["nbgrader autograde"], expected = by_nbgrader(root, lab, notebooks, Path(folder) / "theirs")
         for way, workers in OURS.items():
-            seconds[way], found = by_us(root, lab, notebooks, Path(folder) / f"ours{workers}", workers)
+            seconds[way], found = by_us(
+                root, lab, notebooks, Path(folder) / f"ours{workers}", "--workers", workers
+            )
             assert found == expected, f"{lab.notebook}, {way}: other points than nbgrader gives"
     return seconds
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure and write the table."""
-    parser = argparse.ArgumentParser(prog="python course.py bench grading")
-    parser.add_argument("lab", nargs="*", default=["lab05"])
-    parser.add_argument("--students", type=int, default=6)
-    options = parser.parse_args(arguments)
-    sys.path.insert(0, str(ROOT / "tests" / "support"))
-    from grading_samples import tiny_course
+def measure_scale(root: Path, lab: Lab, students: int) -> dict[str, float]:
+    """Seconds by way of running, for a class of small notebooks.
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    lines = []
+    Raises:
+        AssertionError: where the points differ.
+    """
+    from distributed import LocalCluster
+
     with tempfile.TemporaryDirectory() as folder:
-        tiny = tiny_course(Path(folder))
-        cases = [(ROOT, find_lab(ROOT, name)) for name in options.lab] + [(tiny, find_lab(tiny, "lab77"))]
-        for root, lab in cases:
-            seconds = measure(root, lab, options.students)
-            theirs = seconds["nbgrader autograde"]
-            for way, time_taken in seconds.items():
-                each = time_taken / options.students
-                figures = f"{time_taken:.0f} | {each:.1f} | {60 / each:.1f} | {theirs / time_taken:.1f}"
-                lines.append(f"| {lab.notebook} | {way} | {figures} |")
-                print(lines[-1], flush=True)
-    command = f"python course.py bench grading {' '.join(options.lab)} --students {options.students}"
-    lines = [
-        "# Grading beside nbgrader's autograde",
-        "",
-        f"Measured {datetime.date.today():%Y-%m-%d} by `{command}`",
+        release = generate(root, lab, Path(folder) / "release")
+        notebooks = submissions(lab, release, students)
+        seconds, first = {}, None
+        local = LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0")
+        with local:
+            ways = {way: ("--workers", workers) for way, workers in OURS.items()}
+            ways["ours, cluster of 2"] = ("--scheduler", local.scheduler_address)
+            for number, (way, options) in enumerate(ways.items()):
+                seconds[way], found = by_us(root, lab, notebooks, Path(folder) / f"ours{number}", *options)
+                first = first or found
+                assert found == first, f"{way}: other points than with one worker"
+    return seconds
+
+
+def beside_nbgrader(tiny: Path, names: list[str], students: int) -> list[str]:
+    """The first part of the results."""
+    lines = []
+    for root, lab in [(ROOT, find_lab(ROOT, name)) for name in names] + [(tiny, find_lab(tiny, "lab77"))]:
+        seconds = measure(root, lab, students)
+        theirs = seconds["nbgrader autograde"]
+        for way, time_taken in seconds.items():
+            each = time_taken / students
+            figures = f"{time_taken:.0f} | {each:.1f} | {60 / each:.1f} | {theirs / time_taken:.1f}"
+            lines.append(f"| {lab.notebook} | {way} | {figures} |")
+            print(lines[-1], flush=True)
+    return [
+        f"Measured {datetime.date.today():%Y-%m-%d} by `python course.py bench grading {' '.join(names)} --students "
+        f"{students}`",
         f"on {machine()}, one OpenMP thread a process, each way once. Points are the same, cell by cell.",
         "Ours includes the start of the sandboxes, the check with the lab's own solution, and the feedback pages;",
         "nbgrader's makes no feedback and has no sandbox. lab77 is a lab whose cells take no time: it shows what a",
@@ -165,7 +181,58 @@ def main(arguments: list[str] | None = None) -> int:
         "|---|---|---:|---:|---:|---:|",
         *lines,
     ]
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def large_classes(tiny: Path, classes: list[int]) -> list[str]:
+    """The second part of the results."""
+    lines = []
+    for students in classes:
+        for way, time_taken in measure_scale(tiny, find_lab(tiny, "lab77"), students).items():
+            lines.append(f"| {students:,} | {way} | {time_taken:.0f} | {60 * students / time_taken:.0f} |")
+            print(lines[-1], flush=True)
+    sizes = " ".join(map(str, classes))
+    return [
+        f"Measured {datetime.date.today():%Y-%m-%d} by `python course.py bench grading --scale {sizes}`",
+        f"on {machine()}, one OpenMP thread a process, each way once, with the lab whose cells take no time (lab77).",
+        "Points are the same each way. The cluster is two worker processes on the same machine: it shows what the",
+        "way across costs, not what a second machine brings. It starts before the clock, its sandboxes after.",
+        "",
+        "| students | way | seconds in all | notebooks a minute |",
+        "|---:|---|---:|---:|",
+        *lines,
+    ]
+
+
+def write_part(heading: str, lines: list[str]) -> None:
+    """Put a part of the results in its place, and leave the other as it is."""
+    old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    parts = {
+        one: part.strip() for one in HEADINGS if (part := old.partition(f"{one}\n")[2].partition("\n## ")[0])
+    }
+    parts[heading] = "\n".join(lines)
+    text = "\n\n".join(f"{one}\n\n{parts[one]}" for one in HEADINGS if one in parts)
+    RESULTS.write_text(f"# How fast grading is\n\n{text}\n", encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and write a table."""
+    parser = argparse.ArgumentParser(prog="python course.py bench grading")
+    parser.add_argument("lab", nargs="*", default=["lab05"])
+    parser.add_argument("--students", type=int, default=6)
+    parser.add_argument(
+        "--scale", type=int, nargs="+", metavar="STUDENTS", help="measure classes of these sizes"
+    )
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, str(ROOT / "tests" / "support"))
+    from grading_samples import tiny_course
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        tiny = tiny_course(Path(folder))
+        if options.scale:
+            write_part(HEADINGS[1], large_classes(tiny, options.scale))
+        else:
+            write_part(HEADINGS[0], beside_nbgrader(tiny, options.lab, options.students))
     return 0
 
 

@@ -1,6 +1,6 @@
 """For instructors: from what students handed in to points, feedback pages and a CSV.
 
-    python -m grading lab01 folder-or-zip-of-submissions
+    python -m grading --help
 
 labs.py      which labs there are
 content.py   what a file is, by its first bytes, and the sentence for what is no notebook
@@ -9,7 +9,10 @@ collect.py   whose notebook is whose, from the file names that learning manageme
 repair.py    is it this lab's notebook, and is every graded cell in it once?
 convert.py   nbgrader's steps, set up and run
 isolation/   the two sides on which notebooks run: answers on one, tests on the other
+canary.py    before anybody, the lab's own solution and the empty lab
 grade.py     notebooks on the two sides, several at a time; nbgrader marks them; who is done stays done
+cluster.py   notebooks on the workers of a Dask cluster
+progress.py  a line for each student, and a bar
 late.py      who is how late, and what that costs
 export.py    the points in the files that Canvas and Moodle exported
 terminal.py  printing that cannot end a run

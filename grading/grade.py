@@ -1,7 +1,8 @@
 """Grade a class: notebooks run on isolated sides, several at a time; nbgrader marks one after the other.
 
 What was graded is kept with a fingerprint of the notebook and of the lab, so that the same command goes on where
-it was stopped, and grades nobody again whose notebook is the same.
+it was stopped, and grades nobody again whose notebook is the same. Notebooks may run on other machines (cluster.py),
+but only this process writes: a student counts as graded when gradebook, notebook and page are on the disk, not before.
 """
 
 import contextlib
@@ -9,9 +10,9 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from pathlib import Path
 
 import nbformat
@@ -23,17 +24,20 @@ from nbgrader.converters.base import BaseConverter
 from nbgrader.preprocessors import Execute
 from traitlets.log import get_logger
 
+from grading.canary import Trial, try_out
 from grading.collect import Submission
 from grading.convert import NbgraderError, generate, load_config, run_converter, write_config
 from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
 from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
-from grading.repair import Ungradable, grade_id, prepare
+from grading.progress import Progress
+from grading.repair import Ungradable, grade_id, is_grade, is_solution, prepare
 from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
 NO_SANDBOX = "graded without a sandbox"
 CANARY = "(the lab's own solution)"
+REGRADE = "(an exercise again)"
 
 
 @dataclasses.dataclass
@@ -43,8 +47,9 @@ class Attempt:
     Attributes:
         notebook: as nbgrader gets it.
         notes: for the student.
-        outcomes: of its code cells.
+        outcomes: of its code cells; none of a notebook that was graded before.
         key: fingerprint of the notebook and of what graded it.
+        doubts: for the instructor.
     """
 
     notebook: NotebookNode | None = None
@@ -52,6 +57,12 @@ class Attempt:
     outcomes: list[dict] = dataclasses.field(default_factory=list)
     key: str = ""
     error: Exception | None = None
+    doubts: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def again(self) -> bool:
+        """Nothing was run: what the gradebook says still holds."""
+        return not self.outcomes and self.error is None
 
 
 class Grader:
@@ -63,17 +74,23 @@ class Grader:
         root: the course's folder.
         lab: the lab.
         out: the folder.
-        runner: runs the notebooks.
+        runner: runs the notebooks, here (Runner) or elsewhere (Cluster); None where none is to be run.
+        exercises: names; only their tests run, again for everybody (`regrade`). Empty: all of the lab.
+        partial: each check of a test cell counts, see isolation/checks.py.
 
     Raises:
-        CourseError: when the lab itself cannot be graded.
+        CourseError: when the lab itself cannot be graded, or has no such exercise.
     """
 
-    def __init__(self, root: Path, lab: Lab, out: Path, runner: Runner) -> None:
-        self.lab, self.out, self.runner = lab, out, runner
+    def __init__(
+        self, root: Path, lab: Lab, out: Path, runner: Runner | None, exercises: Iterable[str] = (),
+        partial: bool = False,
+    ) -> None:  # fmt: skip
+        self.lab, self.out, self.runner, self.partial = lab, out, runner, partial
         self.config = load_config(root, out)
         write_config(out, root / "nbgrader_config.py", lab.folder.parent)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
+        new = not (out / "gradebook.db").exists()
         try:
             release = generate(root, lab, out / "release", self.database)
         except NbgraderError as error:
@@ -85,7 +102,11 @@ class Grader:
             raise CourseError(f"nbgrader cannot build {lab.source}: {error}") from error
         self.release: NotebookNode = nbformat.read(release, as_version=4)
         self.source: NotebookNode = nbformat.read(lab.source, as_version=4)
-        self.rules = fingerprint(nbformat.writes(self.source), runner.description)
+        self.tests = frozenset(test for name in exercises for test in marking_cells(self.source, name))
+        how = runner.description + (" partial" if partial else "") if runner else ""
+        self.rules = fingerprint(nbformat.writes(self.source), how) if runner else ""
+        if new:
+            (out / f"{lab.notebook}.done.jsonl").unlink(missing_ok=True)  # a new gradebook knows nobody
         self.done = Done(out / f"{lab.notebook}.done.jsonl")
         self.free: dict[str, set[int]] | None = None  # with partial credit: see `passing`
         self.max_points: dict[str, float] = {
@@ -93,9 +114,22 @@ class Grader:
             for cell in self.release.cells
             if grade_id(cell) and cell.metadata.nbgrader.grade
         }
+        self.by_hand = {grade_id(cell) for cell in self.release.cells if is_grade(cell) and is_solution(cell)}
 
     def folder(self, step: str, student: str) -> Path:
         return self.out / step / student / self.lab.folder.name
+
+    def trials(self) -> list[Trial]:
+        """The lab's own solution and the lab without answers, and what they must get; see canary.py."""
+        result = []
+        for notebook, right in ((self.source, True), (self.release, False)):
+            keys = [grade_id(cell) for cell in notebook.cells if cell.cell_type == "code"]
+            cells = cells_to_run(notebook, self.source, self.partial)
+            several = [(range(len(keys)), self.max_points), (self.places(keys), self.tests)]
+            for places, wanted in several[: 2 if self.tests else 1]:
+                graded = {number: keys[at] for number, at in enumerate(places) if keys[at] in wanted}
+                result.append({"cells": [cells[at] for at in places], "points": graded, "right": right})
+        return result
 
     def check(self) -> None:
         """Grade the lab's own solution and its empty version: all points, and none.
@@ -105,78 +139,124 @@ class Grader:
         Raises:
             CourseError: where this machine would grade wrongly.
         """
-        if self.done.has(CANARY, self.rules):
-            self.runner.allow(*self.done.seconds)
-            if self.runner.partial:
-                kept = json.loads(self.done.notes[CANARY][0])
-                self.free = {key: set(places) for key, places in kept.items()}
-            return
-        notebooks = (self.source, self.release)
-        with ThreadPoolExecutor(2) as pool:
-            both = list(pool.map(lambda one: self.runner.run(cells_to_run(one, self.source)), notebooks))
-        if self.runner.partial:
-            self.free = self.passing(self.release, both[1])
-            self.done.notes[CANARY] = [json.dumps({key: sorted(places) for key, places in self.free.items()})]
-        for notebook, outcomes, right in zip(notebooks, both, (True, False), strict=True):
-            code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-            for cell, outcome in zip(code, outcomes, strict=True):
-                if grade_id(cell) in self.max_points and (outcome["error"] is None) != right:
-                    what = "the lab's own solution loses" if right else "the lab without answers gets"
-                    reason = f" ({outcome['error'][0]}: {outcome['error'][1][:300]})" if right else ""
-                    raise CourseError(
-                        f"{what} the points of {grade_id(cell)} on this machine{reason}. Nobody was graded: their "
-                        "points would be wrong, too. Is the course's environment complete (make check)?"
-                    )
-        seconds = [outcome["seconds"] for outcome in both[0]]
-        self.done.seconds = 10 * max(seconds), 5 * sum(seconds)
+        notes = self.done.notes.get(CANARY) if self.done.has(CANARY, self.rules) else None
+        if self.tests or notes is None:
+            self.done.seconds = try_out(self.runner.run, self.trials())
+            self.free = self.passing() if self.partial else None
+            free = {key: sorted(places) for key, places in (self.free or {}).items()}
+            self.done.add(CANARY, self.rules, [json.dumps(free)])
+        elif self.partial:
+            self.free = {key: set(places) for key, places in json.loads(notes[0]).items()}
         self.runner.allow(*self.done.seconds)
-        self.done.add(CANARY, self.rules, self.done.notes.get(CANARY))
 
-    def passing(self, empty: NotebookNode, outcomes: list[dict]) -> dict[str, set[int]]:
-        """Of each test cell the checks that pass in the lab without answers: in partial credit they count nothing.
-
-        Args:
-            empty: the lab without answers.
-            outcomes: of its code cells.
-        """
-        code = [cell for cell in empty.cells if cell.cell_type == "code"]
+    def passing(self) -> dict[str, set[int]]:
+        """Of each test cell the checks that the lab without answers passes: in partial credit they count nothing."""
+        outcomes = self.runner.run(cells_to_run(self.release, self.source, self.partial))
+        code = [cell for cell in self.release.cells if cell.cell_type == "code"]
         return {
             grade_id(cell): {place for place, (ok, _) in enumerate(outcome["checks"]) if ok}
             for cell, outcome in zip(code, outcomes, strict=True)
             if grade_id(cell) in self.max_points
         }
 
-    def attempt(self, submission: Submission) -> Attempt:
-        """Run what one student handed in. May be called from several threads at a time."""
+    def places(self, keys: list[str | None]) -> list[int]:
+        """Which code cells run for the tests of one exercise: what stands before them, without all other tests.
+
+        Args:
+            keys: nbgrader's ids of a notebook's code cells.
+        """
+        last = max((place for place, key in enumerate(keys) if key in self.tests), default=-1)
+        others = {key for key in self.max_points if key not in self.tests} - self.by_hand
+        return [place for place, key in enumerate(keys[: last + 1]) if key not in others]
+
+    def attempt(self, student: str, submission: Submission) -> Attempt:
+        """Run what one student handed in. May be called from several threads at a time.
+
+        Raises:
+            CourseError: where nobody can be graded any more; all else becomes the attempt's error.
+        """
         result = Attempt()
         try:
             if submission.path is None:
                 raise Ungradable(submission.problem)
             result.notebook, result.notes = prepare(submission.path, self.release)
             result.key = fingerprint(nbformat.writes(result.notebook), self.rules)
-            if not self.done.has(submission.person.student, result.key):
-                result.outcomes = self.runner.run(cells_to_run(result.notebook, self.source))
+            old = self.graded_notebook(student, result.notebook) if self.tests else None
+            if old is not None and unsafe(old) == (not self.runner.bubblewrap):
+                if student not in self.done.since:
+                    self.attempt_exercise(submission, result, old)
+            elif self.tests or not self.done.has(student, result.key):
+                result.outcomes = self.runner.run(cells_to_run(result.notebook, self.source, self.partial))
+        except CourseError:
+            raise
         except Exception as error:
             result.error = error
         return result
 
+    def graded_notebook(self, student: str, notebook: NotebookNode) -> NotebookNode | None:
+        """How `notebook` came out of its last grading; None where that was another one, or did not end."""
+        handed_in = self.folder("submitted", student) / self.lab.source.name
+        graded = self.folder("autograded", student) / self.lab.source.name
+        if not self.done.keys.get(student) or not handed_in.exists() or not graded.exists():
+            return None
+        if handed_in.read_text(encoding="utf-8") != nbformat.writes(notebook):
+            return None
+        return nbformat.read(graded, as_version=4)
+
+    def attempt_exercise(self, submission: Submission, attempt: Attempt, old: NotebookNode) -> None:
+        """Run the tests of one exercise only; the outcomes of all other cells are those of the last grading.
+
+        Args:
+            submission: of a student who was graded.
+            attempt: with the notebook; gets the outcomes.
+            old: the notebook as it was graded.
+
+        Raises:
+            CourseError: where the lab changed in more than this exercise, so that old points do not hold.
+        """
+        own = {grade_id(cell): cell for cell in self.source.cells if grade_id(cell) and not is_solution(cell)}
+        code = [cell for cell in old.cells if cell.cell_type == "code"]
+        keys = [grade_id(cell) for cell in code]
+        changed = [
+            key for cell, key in zip(code, keys, strict=True)
+            if key in own and key not in self.tests and cell.source != own[key].source
+        ]  # fmt: skip
+        if changed:
+            too = "".join(f" --exercise {key}" for key in changed if key in self.max_points)
+            raise CourseError(
+                f"since {submission.name} was graded, the lab changed in more than this exercise: "
+                f"{', '.join(changed)}. Give everybody the command grade"
+                + (f", or add{too}" if all(key in self.max_points for key in changed) else "")
+            )
+        places = self.places(keys)
+        cells = cells_to_run(attempt.notebook, self.source, self.partial)
+        try:
+            new = self.runner.run([cells[place] for place in places])
+        except CourseError:
+            raise
+        except Exception as error:
+            attempt.doubts.append(
+                f"{submission.name}: the exercise could not be run again ({error}), the points are as before."
+            )
+            return
+        attempt.outcomes = read_outcomes(old)
+        for place, outcome in zip(places, new, strict=True):
+            if keys[place] in self.tests:
+                attempt.outcomes[place] = outcome
+
     def grade(self, student: str, submission: Submission, attempt: Attempt | None = None) -> Result:
         """Mark one student. Whatever goes wrong becomes a note in the result."""
-        attempt = attempt or self.attempt(submission)
-        result = Result(student, submission.name, notes=list(attempt.notes))
+        attempt = attempt or self.attempt(student, submission)
+        result = Result(student, submission.name, notes=list(attempt.notes), doubts=list(attempt.doubts))
         if not self.runner.bubblewrap:
             result.marks.append(NO_SANDBOX)
         try:
             if attempt.error is not None:
                 raise attempt.error
-            if not attempt.outcomes:
-                self.read_points(result)
-                result.notes = list(self.done.notes[student])
-                with self.grades(student) as grades:
-                    by_hand = any(one.manual_score is not None for one in grades)
-                if by_hand:  # since the page was made, perhaps
-                    self.run(GenerateFeedback, student, self.feedback_steps())
+            if attempt.again:
+                self.look_up(result)
                 return result
+            self.done.add(student, "")  # until all of it is on the disk
             self.autograde(student, attempt)
             result.notes += stopped(attempt.outcomes)
             self.read_points(result)
@@ -186,6 +266,43 @@ class Grader:
             get_logger().exception("%s could not be graded", student)
             self.done.add(student, "")
             self.give_up(result, error)
+        return result
+
+    def look_up(self, result: Result) -> None:
+        """Fill in what the gradebook knows of a student who was graded before, and bring the page up to date."""
+        self.read_points(result)
+        result.notes = list(self.done.notes[result.student])
+        with self.grades(result.student) as grades:
+            by_hand = any(one.manual_score is not None for one in grades)
+        if by_hand:  # since the page was made, perhaps
+            self.run(GenerateFeedback, result.student, self.feedback_steps())
+
+    def recall(self, student: str, submission: Submission) -> Result:
+        """What is known of a student, without running anything."""
+        result = Result(student, submission.name)
+        try:
+            if submission.path is None:
+                raise Ungradable(submission.problem)
+            notebook, _ = prepare(submission.path, self.release)
+        except Ungradable as error:
+            result.notes.append(str(error))
+            return result
+        if not self.done.keys.get(student):
+            result.doubts.append(f"{result.name} is not graded yet: give the command grade.")
+            return result
+        old = self.graded_notebook(student, notebook)
+        if old is None:
+            result.doubts.append(
+                f"{result.name} handed in another notebook since: these are the points of the one before. Give the "
+                "command grade."
+            )
+        elif unsafe(old):
+            result.marks.append(NO_SANDBOX)
+        try:
+            self.look_up(result)
+        except Exception as error:
+            get_logger().exception("no page for %s", student)
+            result.doubts.append(f"{result.name}: the feedback page could not be made ({error}).")
         return result
 
     def feedback_steps(self) -> list:
@@ -288,29 +405,111 @@ class Grader:
 
 
 class Done:
-    """Who was graded, with which notebook: a line for each, written when all of it is on the disk."""
+    """Who was graded, with which notebook: a line for each, written when all of it is on the disk.
+
+    Attributes:
+        keys: by student, fingerprint of what was graded; "" while it is being marked, and where that failed.
+        notes: by student, for the student.
+        seconds: for a cell and for a notebook, by the lab's own solution.
+        since: students who were graded since `begin`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.keys: dict[str, str] = {}
         self.notes: dict[str, list[str]] = {}
-        self.seconds = 0.0, 0.0  # for a cell and for a notebook, by the lab's own solution
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError):  # the last line of a run that was killed
-                    student, self.keys[student], self.notes[student], self.seconds = json.loads(line)
+        self.seconds = 0.0, 0.0
+        self.since: set[str] = set()
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError):  # the last line of a run that was killed
+                student, key, notes, self.seconds = json.loads(line)
+                self.remember(student, key, notes)
+        if text and not text.endswith("\n"):
+            with path.open("a", encoding="utf-8") as file:
+                file.write("\n")
+
+    def remember(self, student: str, key: str, notes: list[str]) -> None:
+        self.keys[student], self.notes[student] = key, notes
+        if student == REGRADE:
+            self.since = set()
+        elif key:
+            self.since.add(student)
+        else:
+            self.since.discard(student)
 
     def has(self, student: str, key: str) -> bool:
         return bool(key) and self.keys.get(student) == key
 
     def add(self, student: str, key: str, notes: list[str] | None = None) -> None:
-        if self.keys.get(student, "") == key:
+        if not key and not self.keys.get(student):
             return
-        self.keys[student], self.notes[student] = key, notes or []
+        self.remember(student, key, notes or [])
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps([student, key, notes or [], self.seconds]) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def begin(self, what: str) -> None:
+        """Something begins that everybody goes through once; what was stopped goes on.
+
+        Args:
+            what: a fingerprint.
+        """
+        if not self.has(REGRADE, what):
+            self.add(REGRADE, what)
+
+    def end(self) -> None:
+        """Everybody went through it: the next time it begins anew."""
+        self.add(REGRADE, "")
+
+
+def marking_cells(source: NotebookNode, name: str) -> list[str]:
+    """The test cells that are meant by the name of one, or of the answer that stands before them.
+
+    Args:
+        source: the lab.
+        name: nbgrader's id; a test's heads a column of the CSV.
+
+    Raises:
+        CourseError: for any other name; it lists the known ones.
+    """
+    tests: dict[str, list[str]] = {}
+    answer = ""
+    for cell in source.cells:
+        key = grade_id(cell)
+        if key and is_solution(cell):
+            answer = "" if is_grade(cell) else key
+        elif key and is_grade(cell):
+            tests[key] = [key]
+            if answer:
+                tests.setdefault(answer, []).append(key)
+    if name not in tests:
+        known = ", ".join(key for key, found in tests.items() if found == [key])
+        raise CourseError(f"there is no exercise {name!r} that tests mark; there are: {known}")
+    return tests[name]
+
+
+def unsafe(notebook: NotebookNode) -> bool:
+    """Was this graded notebook run without a sandbox?"""
+    return notebook.metadata.get("backbones_grading") == NO_SANDBOX
+
+
+def read_outcomes(notebook: NotebookNode) -> list[dict]:
+    """What `isolation.notebook.filling` wrote into a notebook's code cells."""
+    outcomes = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        printed = "".join(output.text for output in cell.outputs if output.output_type == "stream")
+        errors = [
+            [output.ename, output.evalue, "\n".join(output.traceback)]
+            for output in cell.outputs
+            if output.output_type == "error"
+        ]
+        error = errors[0] if errors else None
+        outcomes.append({"printed": printed, "error": error, "seconds": 0.0, "outputs": cell.outputs})
+    return outcomes
 
 
 def stopped(outcomes: list[dict]) -> list[str]:
@@ -324,34 +523,50 @@ def fingerprint(*texts: str) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
-def grade_all(grader: Grader, submissions: dict[str, Submission], workers: int | None = None) -> list[Result]:
+def grade_all(grader: Grader, submissions: dict[str, Submission], workers: int) -> list[Result]:
     """Grade every student, with a line of progress for each.
+
+    Notebooks are marked as they come out, so that a slow one keeps nobody waiting, and only so many are begun that
+    all workers have something to do: what came out is kept in memory until it is marked.
 
     Args:
         grader: of the lab.
         submissions: by student.
-        workers: how many notebooks run at a time; default: one a core.
+        workers: how many notebooks run at a time.
+
+    Returns:
+        In the order of `submissions`.
+
+    Raises:
+        CourseError: where nobody can be graded any more. Who was graded so far stays graded.
     """
-    results = []
-    start = time.monotonic()
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
-    attempts: dict[str, Future[Attempt]] = {}
+    results: dict[str, Result] = {}
+    total = sum(grader.max_points.values())
+    to_come = iter(submissions)
+    running: dict[Future[Attempt], str] = {}
+    if grader.tests:
+        grader.done.begin(fingerprint(grader.rules, *sorted(grader.tests)))
+    pool = ThreadPoolExecutor(workers)
     try:
-        for student, submission in submissions.items():
-            attempts[student] = pool.submit(grader.attempt, submission)
-        for number, (student, submission) in enumerate(submissions.items(), 1):
-            attempt = attempts.pop(student).result()
-            again = not attempt.outcomes and attempt.error is None
-            result = grader.grade(student, submission, attempt)
-            results.append(result)
-            total = sum(grader.max_points.values())
-            trouble = ", see below" if result.notes else ""
-            left = (time.monotonic() - start) / number * (len(submissions) - number)
-            when = "graded before" if again else f"about {left:.0f} s left" if left >= 1 else "done"
-            print(
-                f"{number}/{len(submissions)} {submission.name} ... {result.points:.1f}/{total:g} ({when}){trouble}",
-                flush=True,
-            )
+        with Progress(len(submissions)) as progress:
+            while True:
+                for student in islice(to_come, 2 * workers + 1 - len(running)):
+                    running[pool.submit(grader.attempt, student, submissions[student])] = student
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                future = next(one for one in running if one in done)  # the first that was handed in
+                student, attempt = running.pop(future), future.result()
+                results[student] = result = grader.grade(student, submissions[student], attempt)
+                text = f"{result.name} ... {result.points:.1f}/{total:g}"
+                progress.step(text, not attempt.again, bool(result.notes or result.doubts))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    return results
+    if grader.tests:
+        grader.done.end()
+    return [results[student] for student in submissions]
+
+
+def recall_all(grader: Grader, submissions: dict[str, Submission]) -> list[Result]:
+    """What the gradebook knows of every student; nothing is run, and pages follow points given by hand."""
+    return [grader.recall(student, submission) for student, submission in submissions.items()]

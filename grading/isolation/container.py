@@ -1,6 +1,6 @@
 """Grading on macOS and Windows, which have no bubblewrap: in a Linux container, by Docker or Podman.
 
-    python -m grading --print-container-command lab01 submissions.zip
+    python -m grading grade lab01 submissions.zip --print-container-command
 
 prints two commands: one makes the container's image, once and with a network; the other grades, without one.
 Nothing here starts them, and the tests compare their text only: they have not been run by this course's tests.
@@ -67,7 +67,7 @@ def container_command(
         lab: which lab.
         source: the zip or folder of submissions; read-only in there.
         out: where results go: the one place that is written to. It has to be there.
-        options: further ones of `python -m grading`, without paths.
+        options: further ones of `python -m grading grade`, without paths.
         exports: the system and its file, as for `--export`.
         program: docker or podman; by itself the one that is installed.
         data: the folder of texts and weights that the set-up fetched; some labs need it.
@@ -102,7 +102,7 @@ def container_command(
         shown = f"/exports/{number}/{file.name}"
         command += mount(file, shown)
         asked += ["--export", system, shown]
-    return [*command, IMAGE, "python", "-m", "grading", lab, inside, "--out", "/graded", *asked]
+    return [*command, IMAGE, "python", "-m", "grading", "grade", lab, inside, "--out", "/graded", *asked]
 
 
 def as_typed(command: list[str]) -> str:

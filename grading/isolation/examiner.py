@@ -396,7 +396,7 @@ def modes_kept() -> Iterator[None]:
 
 def shape_of(value: Any) -> list[list[int]]:
     """[the shape] of a plain tensor: what answers ask most; nothing where reading it could run code of a test."""
-    torch = sys.modules["torch"] if "torch" in sys.modules else None
+    torch = sys.modules.get("torch")
     if torch is None or type(value) not in (torch.Tensor, torch.nn.Parameter):
         return []
     if torch._C._len_torch_function_stack() or value.is_nested:

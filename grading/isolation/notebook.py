@@ -40,7 +40,7 @@ def asked_for(source: NotebookNode) -> set[str]:
     return {name for answer in answers for name in defined(answer)}
 
 
-def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
+def cells_to_run(notebook: NotebookNode, source: NotebookNode, partial: bool = False) -> list[dict]:
     """The code cells of a notebook, each with the side that runs it.
 
     The lab's own cells and tests run as they stand in `source`, whatever the notebook says. Answers, and cells
@@ -49,9 +49,10 @@ def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
     Args:
         notebook: as `repair.prepare` makes it.
         source: the lab with its solutions and hidden tests.
+        partial: each check of a test counts, so that all of them run.
 
     Returns:
-        Of each code cell {"side", "source", "names", "hidden"}, see tests_side.Notebook.
+        Of each code cell {"side", "source", "names", "hidden", "partial"}, see tests_side.Notebook.
     """
     names = sorted(asked_for(source))
     own = {key: cell for cell in source.cells if (key := grade_id(cell))}
@@ -69,7 +70,7 @@ def cells_to_run(notebook: NotebookNode, source: NotebookNode) -> list[dict]:
             cells.append({"side": "tests", "source": cell.source, "names": [], "hidden": False})
         else:
             cells.append({"side": "learner", "source": plain(cell.source), "names": names, "hidden": False})
-    return skip_unneeded(cells, set(names))
+    return [cell | {"partial": partial} for cell in skip_unneeded(cells, set(names))]
 
 
 def plain(source: str) -> str:
@@ -101,12 +102,14 @@ def filling(
             raise ValueError(f"the notebook has {len(code)} code cells, but {len(outcomes)} were run")
         for number, (cell, outcome) in enumerate(zip(code, outcomes, strict=True), 1):
             cell.execution_count, cell.outputs = number, []
+            if "outputs" in outcome:  # of an earlier grading
+                cell.outputs = outcome["outputs"]
+                continue
             if outcome["printed"]:
                 cell.outputs.append(new_output("stream", name="stdout", text=outcome["printed"]))
-            if outcome["error"] and free is not None and is_grade(cell):
-                if part := partly(cell, outcome, free[grade_id(cell)]):
-                    cell.outputs += part
-                    continue
+            if part := partly(cell, outcome, free):
+                cell.outputs += part
+                continue
             if outcome["error"]:
                 name, text, lines = outcome["error"]
                 cell.outputs.append(
@@ -119,20 +122,23 @@ def filling(
     return fill_in
 
 
-def partly(cell: NotebookNode, outcome: dict, free: set[int]) -> list[NotebookNode]:
+def partly(cell: NotebookNode, outcome: dict, free: dict[str, set[int]] | None) -> list[NotebookNode]:
     """What stands below a test cell some of whose checks passed: the reasons and, for nbgrader, the points.
 
     Returns:
-        Outputs; none where no check passed that counts.
+        Outputs; none for all points, for none, and without partial credit.
     """
+    if free is None or not outcome["error"] or not is_grade(cell):
+        return []
+    nothing = free[grade_id(cell)]
     total = count(cell.source)
-    counted = max(total - len(free), 1)
+    counted = max(total - len(nothing), 1)
     # Something failed, be it a statement that is no check: not all points.
-    part = min(share(outcome["checks"], total, free), 1 - 1 / counted)
+    part = min(share(outcome["checks"], total, nothing), 1 - 1 / counted)
     points = round(float(cell.metadata.nbgrader.points) * part, 2)
     if not points:
         return []
-    lost = "\n".join(f"- {reason}" for reason in reasons(outcome["checks"], free))
+    lost = "\n".join(f"- {reason}" for reason in reasons(outcome["checks"], nothing))
     text = f"{round(part * counted)} of {counted} checks pass. What the others say:\n{lost}\n"
     result = new_output("execute_result", {"text/plain": str(points)}, execution_count=cell.execution_count)
     return [new_output("stream", name="stdout", text=text), result]

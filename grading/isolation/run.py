@@ -27,15 +27,13 @@ class Runner:
     Args:
         sandboxed: under bubblewrap; otherwise as plain processes with all the instructor's rights.
         limits: for each notebook.
-        partial: run every check of a test cell, for partial credit.
 
     Raises:
         CourseError: where bubblewrap is missing.
     """
 
-    def __init__(self, sandboxed: bool = True, limits: Limits | None = None, partial: bool = False) -> None:
+    def __init__(self, sandboxed: bool = True, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self.partial = partial
         self.bubblewrap = sandbox.require() if sandboxed else None
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment["PYTHONPATH"] = str(sandbox.COURSE)  # the instructor's own settings decide no points
@@ -43,7 +41,7 @@ class Runner:
             lambda number: sandbox.tests_command(self.bubblewrap, number, self.limits),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
         )  # fmt: skip
-        self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}{' partial' if partial else ''}"
+        self.description = f"{'bubblewrap' if self.bubblewrap else 'no sandbox'} {self.limits}"
         self.lock = threading.Lock()
         self.errors = bytearray()
         threading.Thread(target=self.listen, daemon=True).start()
@@ -138,7 +136,6 @@ class Runner:
             "seconds": max(seconds, 1),
             "characters": limits.output_characters,
             "failed": failed,
-            "partial": self.partial,
         }
         results: list[dict] = []
         why = (

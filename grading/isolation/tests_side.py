@@ -50,15 +50,13 @@ class Notebook:
         cell_seconds: for one cell.
         seconds: for all of them.
         failed: outcome of cells that must not run (again), by their place.
-        partial: run each check of a test cell, also after one that fails.
     """
 
     def __init__(
         self, control: socket.socket, cells: list[dict], cell_seconds: float, seconds: float,
-        failed: dict[int, dict] | None = None, partial: bool = False,
+        failed: dict[int, dict] | None = None,
     ) -> None:  # fmt: skip
         self.control, self.cells, self.failed = control, cells, failed or {}
-        self.partial = partial
         self.cell_seconds, self.end = cell_seconds, time.monotonic() + seconds
         self.variables: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins}
         self.hidden: set[str] = set()  # variables that a test made: none of the learner's business
@@ -97,7 +95,7 @@ class Notebook:
         try:
             with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), self.clock():
                 try:
-                    if self.testing and self.partial:
+                    if self.testing and cell.get("partial"):
                         self.run_checks(source, title, checks)
                     else:
                         exec(compile(source, title, "exec"), self.variables)
@@ -311,8 +309,7 @@ def serve(control: socket.socket, megabytes: int, used: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     give_up(NOBODY, SIGNALS, threads=True)
     notebook = Notebook(control, request["cells"], request["cell_seconds"], request["seconds"],
-                        {int(place): result for place, result in request["failed"].items()},
-                        request["partial"])  # fmt: skip
+                        {int(place): result for place, result in request["failed"].items()})  # fmt: skip
     for result in notebook.run():
         result["printed"] = result["printed"][: request["characters"]]
         send(control, result)

@@ -29,7 +29,19 @@ ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
-COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade", "labs", "release", "execute", "pin"]
+COMMANDS = [
+    "lab",
+    "check",
+    "test",
+    "test-browser",
+    "bench",
+    "grade",
+    "dask",
+    "labs",
+    "release",
+    "execute",
+    "pin",
+]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys
@@ -70,7 +82,7 @@ class Course:
             path.mkdir(parents=True)
         for name in ("course.py", "Makefile", "pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, self.root)
-        for module in ("jupyterlab", "ruff", "pytest", "grading"):
+        for module in ("jupyterlab", "ruff", "pytest", "grading", "dask"):
             (self.root / f"{module}.py").write_text(ECHO)
         (self.root / "solutions").mkdir()  # what the learners' zip lacks
         (self.root / "backbones").mkdir()
@@ -227,7 +239,7 @@ def test_grade_takes_the_systems_zip(course):
     course.uv()
     (course.root / "in box.zip").write_bytes(b"")
     done = course.works("grade", "lab01", "in box.zip", "--due", "2026-12-01")
-    assert f"RAN lab01 {course.root / 'in box.zip'} --due 2026-12-01" in done.stdout
+    assert f"RAN grade lab01 {course.root / 'in box.zip'} --due 2026-12-01" in done.stdout
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
@@ -238,14 +250,24 @@ def test_make_hands_lab_and_folder_on(course):
     command = [shutil.which("make"), "grade", "LAB=lab01", "FROM=in box", "ARGS=--fast"]
     environment = course.environment()
     done = subprocess.run(command, cwd=course.root, env=environment, capture_output=True, text=True)
-    assert f"RAN lab01 {course.root / 'in box'} --fast" in done.stdout, done.stderr
+    assert f"RAN grade lab01 {course.root / 'in box'} --fast" in done.stdout, done.stderr
 
 
 def test_a_relative_folder_is_meant_from_where_the_person_is(course, tmp_path):
     course.uv()
     (tmp_path / "elsewhere" / "inbox").mkdir(parents=True)
     done = course.works("grade", "lab01", "inbox", cwd=tmp_path / "elsewhere")
-    assert f"RAN lab01 {tmp_path / 'elsewhere' / 'inbox'}" in done.stdout
+    assert f"RAN grade lab01 {tmp_path / 'elsewhere' / 'inbox'}" in done.stdout
+
+
+def test_several_machines_bring_dask_and_one_does_without(course):
+    course.uv()
+    (course.root / "inbox").mkdir()
+    course.works("grade", "lab01", "inbox", "--due", "2026-12-01")
+    assert course.state["extra"] == "instructor"
+    course.works("grade", "lab01", "inbox", "--scheduler", "tcp://host:8786")
+    assert course.state["extra"] == "cluster"
+    assert "RAN worker tcp://host:8786" in course.works("dask", "worker", "tcp://host:8786").stdout
 
 
 def test_lab_opens_the_first_lesson_and_passes_options_on(course):

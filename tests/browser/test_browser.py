@@ -125,7 +125,9 @@ def test_an_instructor_sees_a_graded_submission(tmp_path: Path, page: Page) -> N
     cell_of(learner, "halve").source = "def halve(x):\n    return 0"
     hand_in(tmp_path / "handed in" / "ada.ipynb", learner)
     out = tmp_path / "graded"
-    assert main(["lab77", str(tmp_path / "handed in"), "--course", str(course), "--out", str(out)]) == 0
+    assert (
+        main(["grade", "lab77", str(tmp_path / "handed in"), "--course", str(course), "--out", str(out)]) == 0
+    )
 
     with browser.formgrader(tmp_path / "server", out) as address:
         page.goto(address.format("gradebook"))

@@ -1,14 +1,19 @@
 """Partial credit: a test cell's checks one by one."""
 
+import copy
+import csv
 import queue
+from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from grading_samples import cell_of, hand_in, tiny_course
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from nbgrader.utils import determine_grade
 
+from grading.__main__ import main
 from grading.isolation import checks
 from grading.isolation.notebook import filling
 from grading.isolation.tests_side import Notebook
@@ -34,10 +39,10 @@ LOST = "AssertionError: "
 
 def run(answer: str, cell: str = CELL, **variables: Any) -> dict:
     """The outcome of a test cell for an answer that is here on the same side."""
-    notebook = Notebook(queue.Queue(), [], 60, 60, partial=True)  # type: ignore[arg-type]
+    notebook = Notebook(queue.Queue(), [], 60, 60)  # type: ignore[arg-type]
     notebook.variables |= variables
     exec(answer, notebook.variables)
-    outcome = notebook.run_ours({"source": cell, "hidden": True}, "<cell 1>")
+    outcome = notebook.run_ours({"source": cell, "hidden": True, "partial": True}, "<cell 1>")
     outcome["variables"] = notebook.variables
     return outcome
 
@@ -71,8 +76,8 @@ def test_what_a_failed_statement_would_have_set_is_not_taken_from_before() -> No
 
 
 def test_a_check_that_does_not_end_costs_the_rest() -> None:
-    notebook = Notebook(queue.Queue(), [], 1, 60, partial=True)  # type: ignore[arg-type]
-    cell = {"source": "assert True\nwhile True: pass\nassert True", "hidden": True}
+    notebook = Notebook(queue.Queue(), [], 1, 60)  # type: ignore[arg-type]
+    cell = {"source": "assert True\nwhile True: pass\nassert True", "hidden": True, "partial": True}
     outcome = notebook.run_ours(cell, "<cell 1>")
     assert outcome["error"][0] == "TimeoutError"
     assert outcome["checks"] == [[True, ""]]
@@ -116,5 +121,43 @@ def test_no_check_that_counts_no_points() -> None:
 def test_all_points_need_the_whole_cell() -> None:
     assert graded(run("def double(x): return 2 * x"), {1})[1] == 3
     outcome = run("def double(x): return 2 * x", CELL + "\nraise RuntimeError('no check, but wrong')")
-    cell, points = graded(outcome, {1})
-    assert points == 2
+    assert graded(outcome, {1})[1] == 2
+
+
+@pytest.mark.slow
+def test_the_command_gives_partial_credit(tmp_path: Path) -> None:
+    """Four checks a test cell; the last passes without any answer, and so counts nothing."""
+    course = tiny_course(tmp_path / "course")
+    source = course / "solutions" / "lab77_tiny" / "lab77.ipynb"
+    lab = nbformat.read(source, as_version=4)
+    cell_of(lab, "test_double").source = (
+        "assert double(2) == 4\nassert double(0) == 0\nassert 1 == 1\n### BEGIN HIDDEN TESTS\n\n\n"
+        'def hidden():\n    assert double(-3) == -6, "below zero"\n\n\nhidden()\n### END HIDDEN TESTS'
+    )
+    nbformat.write(lab, source)
+    answers = {
+        "right": "return 2 * x",
+        "partly": "return 2 * abs(x)",
+        "zero": "return 0",
+        "wrong": "return 1",
+    }
+    for name, line in answers.items():
+        notebook = copy.deepcopy(lab)
+        cell_of(notebook, "double").source = f"def double(x):\n    {line}"
+        hand_in(tmp_path / "in" / f"{name}.ipynb", notebook)
+
+    def points(*options: str) -> dict[str, float]:
+        out = tmp_path / "graded"
+        command = ["grade", "lab77", tmp_path / "in", "--course", course, "--out", out, *options]
+        assert main([str(part) for part in command]) == 0
+        with (out / "lab77.csv").open(encoding="utf-8-sig", newline="") as file:
+            return {row["name"]: float(row["test_double"]) for row in csv.DictReader(file)}
+
+    shares = {"right": 3, "partly": 2, "zero": 1, "wrong": 0}
+    assert points("--partial") == shares
+    assert points("--partial")["partly"] == 2  # nothing is run again
+    page = (tmp_path / "graded" / "feedback" / "partly" / "lab77_tiny" / "lab77.html").read_text()
+    assert "2 of 3 checks pass" in page
+    assert "AssertionError: below zero" in page
+    assert "double(-3)" not in page  # the hidden check's code
+    assert points() == {"right": 3, "partly": 0, "zero": 0, "wrong": 0}

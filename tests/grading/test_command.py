@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from grading_samples import ROOT, hand_in
 
-from grading.__main__ import UNPACKED, Options, main, read_options, report, unpacking_folder
+from grading.__main__ import HELP, UNPACKED, Options, main, read_options, report, unpacking_folder
 from grading.collect import Collected, Person, Submission
 from grading.labs import Lab
 from grading.report import Result
@@ -45,12 +46,63 @@ def test_files_in_options_are_meant_from_where_the_person_is(tmp_path, monkeypat
     (tmp_path / "course").mkdir()
     monkeypatch.chdir(tmp_path / "course")  # as course.py does
     monkeypatch.setenv("BACKBONES_START", str(tmp_path))
-    options = read_options(["lab01", str(tmp_path / "x.zip"), "--out", "o", "--export", "moodle", "g.csv"])
+    options = read_options(
+        ["grade", "lab01", str(tmp_path / "x.zip"), "--out", "o", "--export", "moodle", "g.csv"]
+    )
     assert (options.root, options.out) == (tmp_path / "course", tmp_path / "o")
     assert (options.source, options.exports) == (tmp_path / "x.zip", (("moodle", tmp_path / "g.csv"),))
-    assert read_options(["lab01", "x.zip"]).out == tmp_path / "course" / "graded"
+    assert read_options(["grade", "lab01", "x.zip"]).out == tmp_path / "course" / "graded"
     monkeypatch.delenv("BACKBONES_START")
-    assert read_options(["lab01", "x.zip", "--out", "o"]).out == tmp_path / "course" / "o"
+    assert read_options(["grade", "lab01", "x.zip", "--out", "o"]).out == tmp_path / "course" / "o"
+
+
+def test_the_help_names_every_command_and_where_the_rest_is(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    for command in HELP:
+        assert re.search(rf"^    {command} +\w", said, re.MULTILINE), command
+    for option in re.findall(r"--[a-z-]+", said.replace("--help", "")):
+        assert option in (ROOT / "grading" / "__main__.py").read_text(encoding="utf-8")
+    for command in HELP:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+    assert "--exercise NAME" in capsys.readouterr().out
+
+
+def test_without_a_command_a_sentence_shows_how_to_call_it(capsys):
+    assert main(["lab01", "submissions.zip"]) == 2
+    said = capsys.readouterr().err
+    assert "there is no command 'lab01'; there are: collect, grade, regrade, report." in said
+    assert "python -m grading grade lab01 submissions.zip" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--workers", "0"), "at least one notebook"),
+        (("--scheduler", "tcp://h:1", "--print-container-command"), "a container has no network"),
+        (("--late", "10%"), "--late needs --due"),
+    ],
+)
+def test_options_that_cannot_be_are_a_sentence(options, reason, capsys):
+    assert main(["grade", "lab01", "x.zip", *options]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_collecting_shows_whose_notebook_is_whose_and_writes_nothing(tmp_path, capsys):
+    source = tmp_path / "in"
+    hand_in(source / "Ada Lovelace_101_assignsubmission_file_" / "lab01.ipynb", '{"cells": []}')
+    hand_in(source / "Bo_102_assignsubmission_file_" / "notes.txt", "I was ill.")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["collect", "lab01", str(source), "--course", str(ROOT), "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^Ada Lovelace  Moodle +lab01\.ipynb, \d{4}-\d\d-\d\d", said, re.MULTILINE)
+    assert re.search(r"^Bo +Moodle +no notebook was handed in", said, re.MULTILINE)
+    assert "2 students, 1 of them without a notebook" in said
+    assert "notes.txt" in said
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_late_points_go_into_the_table_and_the_export(tmp_path, capsys):
@@ -129,7 +181,7 @@ def test_a_zip_is_graded_and_leaves_only_results(tiny, tmp_path):
         archive.writestr("Eve_2_assignsubmission_file_/../../../lab77.ipynb", "{}")
         archive.writestr("Bo_3_assignsubmission_file_/lab77.pdf", "%PDF")
     before = sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(out))
-    assert main(["lab77", str(source), "--course", str(tiny["root"]), "--out", str(out)]) == 0
+    assert main(["grade", "lab77", str(source), "--course", str(tiny["root"]), "--out", str(out)]) == 0
     assert sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(out)) == before
     assert not list(out.glob(f"{UNPACKED}*"))
     with (out / "lab77.csv").open(encoding="utf-8-sig", newline="") as file:

@@ -77,9 +77,11 @@ def test_commands_and_options_exist():
     assert set(re.findall(r"(?m)(?:`|^ *)make ([a-z-]+)", GUIDE)) <= set(targets)
     options = re.search(r'`(--due "[^`]*)`', GUIDE)[1] + " "
     options += " ".join(re.findall(r"`(--export [^`]*)`", GUIDE)) + " --column Lab --out x --no-sandbox"
-    asked = read_options(["lab01", "submissions.zip", *shlex.split(options)])
+    asked = read_options(["grade", "lab01", "submissions.zip", *shlex.split(options)])
     assert asked.penalty == 0.1
     assert [system for system, _ in asked.exports] == ["moodle", "canvas"]
+    typed = re.findall(r"(?m)python3? -m grading ((?!--help)[^`\n(]*)", GUIDE)
+    assert {read_options(shlex.split(line)).command for line in typed} == {"grade", "regrade", "collect"}
     for path in re.findall(r"(?:labs|solutions)/\S+\.ipynb", GUIDE):
         assert (ROOT / path).is_file(), path
 

@@ -99,7 +99,9 @@ def test_the_table_is_written_with_nobody_to_read_along(tiny, tmp_path, monkeypa
     monkeypatch.setattr(sys, "stdout", Broken())
     monkeypatch.setattr(sys, "stderr", Broken())
     out = tmp_path / "out"
-    assert main(["lab77", str(tmp_path / "in"), "--course", str(tiny["root"]), "--out", str(out)]) == 0
+    assert (
+        main(["grade", "lab77", str(tmp_path / "in"), "--course", str(tiny["root"]), "--out", str(out)]) == 0
+    )
     table = (out / "lab77.csv").read_text(encoding="utf-8-sig")
     assert "李明" in table
     assert "Ada" in table
