@@ -27,6 +27,7 @@ from torchvision.ops import roi_align
 from authoring.notebooks import ROOT
 from authoring.recorded import write
 from backbones import Backbone, Features, Network, cost, create_backbone
+from backbones.backbone import ByStride
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead
 from backbones.tasks import rate_factor
@@ -84,7 +85,7 @@ class SmallBackbone(Backbone):
 
     def __init__(self, width=8, depth=2):
         super().__init__()
-        self.name, self.channels = "small", {2: width, 4: 2 * width, 8: 4 * width}
+        self.name, self.channels = "small", ByStride({2: width, 4: 2 * width, 8: 4 * width})
         self.stages, inputs = nn.ModuleList(), 3
         for outputs in self.channels.values():
             same = [Block(outputs, outputs, 1) for _ in range(depth - 1)]
@@ -104,9 +105,9 @@ def train(network, images, answers, steps, loss, rate=5e-3, batch=64, seed=0):
     network.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = rate * rate_factor(step, steps)  # up, then down (lesson 06)
+        optimizer.param_groups[0]["lr"] = rate * rate_factor(step, steps)  # up, then down (lesson 04)
         rows = torch.randint(len(images), (batch,))
-        flips = [side for side in (-1, -2) if torch.rand(()) < 0.5]
+        flips = [axis for axis in (-1, -2) if torch.rand(()) < 0.5]
         logits = network(images[rows].flip(flips))
         optimizer.zero_grad()
         loss(logits, answers[rows]).backward()

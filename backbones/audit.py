@@ -21,6 +21,8 @@ from .measure.cost import ledger
 
 OUTPUT_STRIDES = 32, 16, 8
 _MANY = 3  # names that a sentence lists; more are counted
+_ENOUGH = 8  # rows of a map; fewer tell nothing of how they came about
+_ROUNDING = 1e-4  # of the largest singular value: what float32 leaves of an exact zero is far below
 
 
 def check_backbone(backbone: nn.Module | str | Callable[..., nn.Module], *inputs: Any) -> list[str]:
@@ -28,9 +30,9 @@ def check_backbone(backbone: nn.Module | str | Callable[..., nn.Module], *inputs
 
     Tried are, in this order, and the next group only where the one before is in order: what it declares;
     strides, channels and sizes of its maps; whether its features depend on earlier calls, on other images of
-    the batch or on padding, layers that torch does not find, gradients; what is saved and loaded, double
-    precision, costs and `torch.export` (images only). With a name or a builder also whether each output
-    stride keeps the same parameters.
+    the batch or on padding, whether a map is a coarser one enlarged (images only), layers that torch does not
+    find, gradients; what is saved and loaded, double precision, costs and `torch.export` (images only). With
+    a name or a builder also whether each output stride keeps the same parameters.
 
     Args:
         backbone: any module, a registered name, or a function like those `register` takes.
@@ -61,7 +63,8 @@ def _faults(backbone: nn.Module, inputs: tuple) -> list[str]:
         faults += _feature_faults(twin, (odd,), may_refuse=True)
     if faults or tried[0].device.type == "meta":  # without numbers the rest cannot be seen
         return faults
-    faults = [*_independence_faults(twin, tried), *_hidden_faults(twin), *_gradient_faults(backbone, tried)]
+    faults = [*_independence_faults(twin, tried), *_detail_faults(twin, tried), *_hidden_faults(twin)]
+    faults += _gradient_faults(backbone, tried)
     return faults or [*_use_faults(backbone, twin, tried)]
 
 
@@ -138,6 +141,34 @@ def _independence_faults(backbone: nn.Module, inputs: tuple) -> Iterator[str]:
         with_other = _run(backbone, (tokens, *inputs[1:]))
         if not _same(_real(features), _real(with_other)):
             yield "the features of real tokens depend on the padding behind them: leave it out by the mask"
+
+
+def _detail_faults(backbone: nn.Module, inputs: tuple) -> Iterator[str]:
+    """Whether a fine map of an image is a coarser one enlarged. The backbone is in eval mode.
+
+    Noise differs at every pixel, and so does what a true map says of two images of noise. In one enlarged
+    by repeating or interpolating, all rows are weighted sums of the few that the coarse one had, and
+    all columns are. What is convolved after enlarging says more than that, and passes.
+    """
+    first, *others = inputs
+    if first.ndim != 4 or not first.is_floating_point():
+        return
+    one, two = (_run(backbone, (torch.rand_like(first), *others)) for _ in range(2))
+    for stride, maps in one.items():
+        change = (maps[0] - two[stride][0]).double()  # (C, H, W); what padding and biases do is gone
+        if _half_is_enough(change.movedim(1, 0)) and _half_is_enough(change.movedim(2, 0)):
+            yield (
+                f"the map at stride {stride} is a coarser one enlarged: give what is computed at this "
+                "stride, or declare the coarser one alone; heads enlarge by themselves"
+            )
+
+
+def _half_is_enough(lines: Tensor) -> bool:
+    """Whether all rows (or columns) of a map are weighted sums of half of them, (H, ...)."""
+    lines = lines.flatten(1)
+    lines = lines[lines.any(dim=1)]  # not those of zeros, which a ReLU may leave
+    few = (len(lines) + 1) // 2
+    return len(lines) >= _ENOUGH and int(torch.linalg.matrix_rank(lines, rtol=_ROUNDING)) <= few
 
 
 def _hidden_faults(backbone: nn.Module) -> Iterator[str]:

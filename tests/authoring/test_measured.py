@@ -359,6 +359,10 @@ def test_every_price_was_measured_from_every_start():
         assert all(0 < float(row["accuracy"]) < 1 for row in balance(part))
 
 
+def test_the_small_backbone_keeps_the_contract_that_lesson_13_asks_for():
+    assert check_backbone(measure_balance.SmallBackbone()) == []
+
+
 def test_the_recorded_prices_are_those_of_the_backbones_today():
     for row in balance("scaling")[:: len(measure_balance.SEEDS)]:
         backbone = measure_balance.SmallBackbone(int(row["width"]), int(row["depth"]))

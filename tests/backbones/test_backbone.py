@@ -450,6 +450,85 @@ def test_check_backbone_finds_what_shows_only_in_use(kind, sentence):
     assert re.search(sentence, found[0]), found
 
 
+class Fine(Learned):
+    """At stride 2 it gives what a test makes of its maps at strides 2 and 4."""
+
+    def __init__(self, make, *layers):
+        super().__init__()
+        self.channels = ByStride({2: 6, 4: 6})
+        self.make, self.layers = make, nn.ModuleList(layers)
+
+    def forward(self, images):
+        features = super().forward(images)
+        fine = self.make(features[2], features[4], *self.layers)
+        return Features({2: fine, 4: features[4]}, features.size)
+
+
+def larger(coarse, fine, **how):
+    return nn.functional.interpolate(coarse, size=fine.shape[2:], **how)
+
+
+ENLARGED = {
+    "repeated": (lambda fine, coarse: larger(coarse, fine),),
+    "repeated, then a ReLU": (lambda fine, coarse: larger(coarse, fine).relu(),),
+    "bilinear": (lambda fine, coarse: larger(coarse, fine, mode="bilinear"),),
+    "corners aligned": (lambda fine, coarse: larger(coarse, fine, mode="bilinear", align_corners=True),),
+    "bicubic, then mixed": (
+        lambda fine, coarse, mix: mix(larger(coarse, fine, mode="bicubic")),
+        nn.Conv2d(6, 6, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ENLARGED)
+def test_check_backbone_finds_a_coarse_map_that_was_enlarged(what):
+    found = check_backbone(Fine(*ENLARGED[what]))
+    assert len(found) == 1, found
+    assert "the map at stride 2 is a coarser one enlarged" in found[0]
+
+
+def silent(layer, *, awake=0):
+    """The layer without the weights of all but its first channels."""
+    with torch.no_grad():
+        layer.weight[awake:] = 0
+    return layer
+
+
+TRULY_FINE = {
+    "a sum with the enlarged": (
+        lambda fine, coarse, side: side(fine) + larger(coarse, fine, mode="bilinear"),
+        nn.Conv2d(4, 6, 1),
+    ),
+    "convolved after enlarging": (
+        lambda fine, coarse, smooth: smooth(larger(coarse, fine)),
+        nn.Conv2d(6, 6, 3, padding=1),
+    ),
+    "transposed convolution": (
+        lambda fine, coarse, up: up(coarse)[..., : fine.shape[2], : fine.shape[3]],
+        nn.ConvTranspose2d(6, 6, 2, stride=2),
+    ),
+    "blurred": (
+        lambda fine, coarse, side: nn.functional.avg_pool2d(side(fine), 5, 1, 2),
+        nn.Conv2d(4, 6, 1),
+    ),
+    "most of it the same everywhere": (
+        lambda fine, coarse, side: side(fine) / 100 + coarse.mean((2, 3), keepdim=True),
+        nn.Conv2d(4, 6, 1),
+    ),
+    "one channel awake": (lambda fine, coarse, side: side(fine), silent(nn.Conv2d(4, 6, 1), awake=1)),
+    "hardly ever awake": (
+        lambda fine, coarse, side: (side(fine) - side(fine).amax((1, 2, 3), keepdim=True) * 0.9).relu(),
+        nn.Conv2d(4, 6, 1),
+    ),
+    "blind": (lambda fine, coarse, side: side(fine), silent(nn.Conv2d(4, 6, 1))),
+}
+
+
+@pytest.mark.parametrize("what", TRULY_FINE)
+def test_check_backbone_lets_a_map_pass_that_is_truly_fine(what):
+    assert check_backbone(Fine(*TRULY_FINE[what])) == []
+
+
 def test_check_backbone_builds_each_output_stride():
     def wider(weights=None, output_stride=32):
         backbone = Learned(output_stride=output_stride)
