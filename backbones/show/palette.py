@@ -3,15 +3,17 @@
     orange   what is changed: the backbone, its features, whatever is put in its place. Where ways are
              compared: the way that is tried. As a line "-", as an area hatched "////".
     blue     what stays: the head and its answers. Where ways are compared: what the tried way is measured
-             against, the way as it was. As a line "--".
-    green    neither of the two: a neck, a third way. As a line ":".
+             against, the way as it was. In drawings of an operation: the weights, the same at each position,
+             and what they touch. As a line "--".
+    green    neither of the two: a neck, a third way, an operation's output. As a line ":".
     dark     text, axes, ranges over seeds, the truth (dashed), and controls that learned no features: raw
              pixels, random weights, always the same answer, chance.
+    red      pixels answered wrong. Those of an object that are answered right are gray; both lie on a pale
+             image, so gray print shows three steps: pale image, gray object, nearly black errors.
 
-One figure departs from it: `right_and_wrong` paints right pixels blue and wrong ones orange, and its title
-says so. Each class has a color of its own (masks, points by class). Numbers run from dark to light: "gray"
-for one channel, "inferno" over a photo. A figure that shows neither a part of a network nor a comparison is
-drawn dark. Texts name colors as here: "orange", "blue", "green", "dark".
+Each class has a color of its own (masks, points by class). Numbers run from dark to light: "gray" for one
+channel, "inferno" over a photo. A figure that shows neither a part of a network nor a comparison is drawn
+dark. Texts name colors as here: "orange", "blue", "green", "dark", "red".
 
 The colors come from sets that color-blind readers can tell apart (Okabe and Ito; Paul Tol; ColorBrewer), and
 colors of one figure differ in lightness too, so that gray print shows them as well.
@@ -22,8 +24,8 @@ STAYS = "#0072B2"  # blue, dark: the head, the part that stays; what the tried w
 THIRD = "#009E73"  # green: neither of the two
 INK = "#333333"  # text, axes, ranges, the truth, controls
 
-RIGHT = "#92C5DE"  # pale blue: pixels answered right
-WRONG = "#A50026"  # dark red: pixels answered wrong; much darker, so that grey print tells them apart
+RIGHT = "#787878"  # gray: an object's pixels that are answered right
+WRONG = "#B30000"  # red: pixels answered wrong
 
 # One color per label in every mask, none of them one of those above. Label 0, the background, is black.
 CLASS_COLOURS = (

@@ -19,7 +19,7 @@ from matplotlib.transforms import Bbox
 from torch import Tensor
 
 from .anatomy_figure import anatomy as anatomy
-from .palette import CLASS_COLOURS, INK, LABEL, STAYS, STYLE, SWAPPED, THIRD, UNKNOWN
+from .palette import CLASS_COLOURS, INK, LABEL, RIGHT, STAYS, STYLE, SWAPPED, THIRD, UNKNOWN, WRONG
 
 
 def show(figure: Figure, alt: str) -> None:
@@ -143,9 +143,9 @@ def draw_boxes(
 def right_and_wrong(
     axis: Axes, image: Tensor, predicted: Tensor, truth: Tensor, names: Sequence[str] = (), title: str = ""
 ) -> None:
-    """A predicted mask over its image: an object's right pixels in blue, wrong pixels in orange.
+    """A predicted mask over its pale image: wrong pixels in red, an object's right pixels in gray.
 
-    Background that is right stays grey.
+    Background that is right stays as pale as the image.
 
     Args:
         image: (3, H, W) in [0, 1].
@@ -154,9 +154,9 @@ def right_and_wrong(
         names: of the labels; when given, each predicted class is named once.
     """
     right, wrong = (predicted == truth) & (truth > 0), predicted != truth
-    blue, orange = (torch.tensor(to_rgb(colour))[:, None, None] for colour in (STAYS, SWAPPED))
-    paint = torch.where(wrong, orange, blue)
-    _paint(axis, image, paint, (right | wrong) & (truth != 255), predicted, names, title)
+    paint = torch.where(wrong, *(torch.tensor(to_rgb(colour))[:, None, None] for colour in (WRONG, RIGHT)))
+    where = (right | wrong) & (truth != 255)
+    _paint(axis, image, paint, where, predicted, names, title, darkest=0.7)
 
 
 def class_areas(axis: Axes, image: Tensor, mask: Tensor, names: Sequence[str] = (), title: str = "") -> None:
@@ -171,13 +171,21 @@ def class_areas(axis: Axes, image: Tensor, mask: Tensor, names: Sequence[str] = 
 
 
 def _paint(
-    axis: Axes, image: Tensor, paint: Tensor, where: Tensor, mask: Tensor, names: Sequence[str], title: str
+    axis: Axes,
+    image: Tensor,
+    paint: Tensor,
+    where: Tensor,
+    mask: Tensor,
+    names: Sequence[str],
+    title: str,
+    darkest: float = 0.3,
 ) -> None:
     """Paint (3, H, W) over pixels (H, W) of a light grey image, thin, so that outlines shine through.
 
-    Each class of the mask is named in its area, unless it is background, unknown or very small.
+    Each class of the mask is named in its area, unless it is background, unknown or very small. Black pixels
+    of the image are drawn as light as `darkest`.
     """
-    grey = image.mean(0, keepdim=True).expand(3, -1, -1) * 0.7 + 0.3
+    grey = image.mean(0, keepdim=True).expand(3, -1, -1) * (1 - darkest) + darkest
     picture(axis, torch.where(where, 0.2 * grey + 0.8 * paint, grey), title)
     for label in mask.unique().tolist() if names else ():
         positions = (mask == label).nonzero()  # (pixels, 2)

@@ -42,7 +42,7 @@ def drawn(*images: torch.Tensor) -> list[AxesImage]:
     return [axis.images[0] for axis in figure.axes if axis.images]
 
 
-def lightness(colour: str) -> float:
+def lightness(colour: str | tuple[float, ...]) -> float:
     """CIE L*, 0 for black and 100 for white: what is left of a colour in grey print."""
     return float(rgb2lab(to_rgb(colour))[0])
 
@@ -63,11 +63,21 @@ def test_a_map_of_numbers_is_grey_from_its_lowest_to_its_highest():
 
 
 def test_classes_can_be_told_apart_in_colour_and_in_grey():
-    """Steps of at least 7 in L*, on black and on a white page. Right and wrong have colours of their own."""
+    """Steps of at least 7 in L*, on black and on a white page."""
     levels = sorted(lightness(colour) for colour in palette.CLASS_COLOURS)
     assert min(high - low for low, high in itertools.pairwise([*levels, 100])) > 7
     assert len(Scenes.mask_names) <= len(palette.CLASS_COLOURS)
-    assert not {palette.STAYS, palette.SWAPPED} & {*palette.CLASS_COLOURS}
+
+
+def test_no_colour_means_two_things():
+    """Colours of different meaning are far apart in Lab space, for the eye and not as text only."""
+    meanings = [palette.SWAPPED, palette.STAYS, palette.THIRD, palette.WRONG, palette.INK, palette.RIGHT]
+    named, classes = (
+        rgb2lab([to_rgb(one) for one in some]) for some in (meanings, palette.CLASS_COLOURS[1:])
+    )
+    between = torch.pdist(torch.from_numpy(named))
+    to_classes = torch.cdist(torch.from_numpy(named), torch.from_numpy(classes))
+    assert min(between.min(), to_classes.min()) > 15
 
 
 def test_background_is_black_and_unknown_white():
@@ -131,10 +141,10 @@ def axis() -> Axes:
     plt.close(figure)
 
 
-def near(axis: Axes, row: int, *colours: str) -> str:
-    """The colour that the first pixel of a row of the picture comes nearest to: one of these or "grey"."""
+def near(axis: Axes, row: int, *colours: str, image: float = 0.65) -> str:
+    """The colour that the first pixel of a row comes nearest to: one of these, or "grey" as the image is."""
     pixel = torch.as_tensor(axis.images[0].get_array())[row, 0].float()
-    targets = {"grey": to_rgb("0.65"), **{colour: to_rgb(colour) for colour in colours}}
+    targets = {"grey": (image, image, image), **{colour: to_rgb(colour) for colour in colours}}
     return min(targets, key=lambda colour: float((pixel - torch.tensor(targets[colour])).norm()))
 
 
@@ -147,8 +157,22 @@ def test_right_and_wrong_pixels_have_their_colours(axis: Axes) -> None:
     predicted[1] = 2  # taken for something else
     predicted[6:] = 1  # made up, where that is known
     plots.right_and_wrong(axis, torch.full((3, 8, 8), 0.5), predicted, truth, NAMES)
-    expected = [plots.SWAPPED] * 2 + [plots.STAYS] * 2 + ["grey"] * 3 + [plots.SWAPPED]
-    assert [near(axis, row, plots.STAYS, plots.SWAPPED) for row in range(8)] == expected
+    expected = [palette.WRONG] * 2 + [palette.RIGHT] * 2 + ["grey"] * 3 + [palette.WRONG]
+    assert [near(axis, row, palette.RIGHT, palette.WRONG, image=0.85) for row in range(8)] == expected
+
+
+def test_errors_can_be_seen_in_grey_whatever_the_image(axis: Axes) -> None:
+    """On black and on white images: errors darker than right pixels, and those darker than the background."""
+    truth = torch.tensor([0, 0, 1, 1, 1, 1])[:, None]
+    predicted = torch.tensor([0, 0, 1, 1, 2, 2])[:, None]
+    image = torch.tensor([0.0, 1.0] * 3)[None, :, None].expand(3, -1, -1)
+    plots.right_and_wrong(axis, image, predicted, truth)
+    rows = torch.as_tensor(axis.images[0].get_array())[:, 0]
+    background, right, wrong = (
+        [lightness(tuple(rows[row].tolist())) for row in pair] for pair in ((0, 1), (2, 3), (4, 5))
+    )
+    assert min(background) - max(right) > 10
+    assert min(right) - max(wrong) > 10
 
 
 def test_areas_have_the_colours_of_their_classes(axis: Axes) -> None:
