@@ -208,7 +208,8 @@ def with_versions(resolution: str, *options: str) -> NoReturn:
             stop("the reason stands above")
     command = [uv, "pip", "install", "--python", python, "--upgrade", "--resolution", resolution]
     command += ["--torch-backend", "cpu"] if cpu_torch_answers(uv, python) else []
-    status, output = watch([*command, "-e", f".[{TEST}]"])
+    # Each extra by name: of those that only another one names, uv would take the newest.
+    status, output = watch([*command, "-e", ".[lab,instructor,hub,test]"])
     if status:
         stop(explain(output))
     watch([python, "-m", "backbones.archives"])

@@ -345,7 +345,7 @@ def test_other_versions_are_tested_beside_those_that_are_installed(course, comma
     assert done.stdout.splitlines()[-1] == f"{own} {resolution} {own}"
     assert f"--resolution {resolution}" in course.installations[-1]
     assert "--upgrade" in course.installations[-1]
-    assert course.installations[-1].endswith("-e .[test]")
+    assert course.installations[-1].endswith("-e .[lab,instructor,hub,test]")
     assert "constraints.txt" not in course.installations[-1], "no pins"
     assert not (course.root / ".venv").exists()
 
@@ -515,15 +515,13 @@ def test_a_course_that_was_moved(installed):
 def in_the_middle_of_an_installation(course: Course) -> Iterator[subprocess.Popen]:
     course.uv("slow")
     command = [sys.executable, str(course.root / "course.py"), "lab"]
-    # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there, and are not ignored,
-    # which a shell that starts the tests in the background (`make test &`) would hand down to here.
+    # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there.
     process = subprocess.Popen(
         command,
         env=course.environment(),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_line(process, "Downloading")
     yield process
@@ -546,6 +544,21 @@ def test_control_c_stops_cleanly(course):
     assert said.strip().splitlines()[-1] == "course.py: stopped; run the same command again to go on"
     with pytest.raises(ProcessLookupError):  # the installer does not go on in the background
         os.kill(int((course.bin / "pid").read_text()), 0)
+
+
+def test_control_c_reaches_what_tests_start_from_the_background():
+    """`make test &` in a script: the tests ignore Ctrl-C as they should, what they start does not."""
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    program = "import os, signal, subprocess, sys, conftest\nos.kill(os.getpid(), signal.SIGINT)\n"
+    program += f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'trap \'\' INT; exec "$0" -c "$1"', sys.executable, program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def wait_for_line(process: subprocess.Popen, pattern: str) -> re.Match:
