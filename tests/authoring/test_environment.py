@@ -118,6 +118,16 @@ def test_binder_fetches_what_no_dependency_brings():
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     assert "python -m backbones.archives" in script.read_text()
+    assert "compileall -q backbones" in script.read_text()
+
+
+def test_binder_can_be_tried_with_packages_of_pypi():
+    """benchmarks/binder.py installs what conda would: the same names and bounds as a learner's."""
+    from benchmarks.binder import requirements as twins
+
+    *lines, option, folder = twins(read("environment.yml"))
+    assert (option, folder) == ("-e", ".")
+    assert requirements(lines) == LEARNERS | EXTRAS["lab"] | {"nbval": EXTRAS["test"]["nbval"]}
 
 
 # ---- constraints.txt -----------------------------------------------------------------------------
