@@ -12,7 +12,7 @@
 NAMES := python3 python3.13 python3.12 python3.11 python
 PYTHON := $(firstword $(foreach name,$(NAMES),$(if $(shell command -v $(name) 2>/dev/null),$(name))))
 
-COMMANDS := help lab check test test-browser bench grade dask labs release execute pin
+COMMANDS := help lab check test test-browser test-nightly test-lowest test-latest bench grade dask labs release execute pin
 $(COMMANDS): python
 	@$(PYTHON) course.py $@ $(if $(filter grade,$@),"$(LAB)" "$(FROM)") $(ARGS)
 

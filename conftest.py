@@ -1,6 +1,7 @@
 """Rules for every pytest run in this folder: no network, and no notebooks but lessons and solutions."""
 
 import os
+import signal
 
 from authoring import offline
 from authoring.offline import sitecustomize  # noqa: F401  importing it cuts this process off
@@ -8,6 +9,11 @@ from authoring.offline import sitecustomize  # noqa: F401  importing it cuts thi
 # ... and this cuts off what is started from here: pytest's workers, kernels, servers.
 os.environ.update(offline.environment())
 os.environ["BACKBONES_PROGRESS"] = "off"  # what tests pass is nothing that the person here has learned
+
+# A shell that starts the tests in the background (`make test &` in a script) has them ignore Ctrl-C, and what is
+# ignored stays so in every process that they start: no test could stop one. A handler is not handed down.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, lambda *_: None)
 
 # `--nbval` would take any notebook. Labs are generated and stop at their first stub on purpose.
 collect_ignore_glob = ["labs/*", "graded/*", "tests/*.ipynb"]

@@ -33,7 +33,7 @@ FIRST_LESSON = "notebooks/00_what_is_a_backbone.ipynb"
 OLDEST_PYTHON = (3, 11)
 NEWER_PYTHONS = ("python3.13", "python3.12", "python3.11", "python3.14")  # the tested ones first
 # Extras of pyproject.toml, each containing the one before it.
-LEARNER, INSTRUCTOR, CLUSTER, TEST, BENCH = EXTRAS = ("", "instructor", "cluster", "test", "bench")
+LEARNER, INSTRUCTOR, CLUSTER, TEST, BENCH = EXTRAS = ("lab", "instructor", "cluster", "test", "bench")
 SMALL, LARGE = 2, 6  # gigabytes on disk, without and with torch's CUDA libraries
 
 
@@ -90,6 +90,22 @@ def test_browser(*options: str) -> None:
     """Work through every lesson in a real browser, as CI does each night. Options go to pytest: -k 05"""
     install(TEST)
     run_pytest("--dist=load", "tests/browser", *options, BACKBONES_REQUIRE_BROWSER="1")
+
+
+def test_nightly(*options: str) -> None:
+    """Run the long tests: every notebook alone and on four threads, a class on a hub. Options go to pytest"""
+    install(TEST)
+    run_pytest("-m", "nightly", "--dist=load", "--ignore=tests/browser", "tests", *options)
+
+
+def test_lowest(*options: str) -> None:
+    """Run fast tests and a lesson with the oldest versions that pyproject.toml allows. Options go to pytest"""
+    with_versions("lowest-direct", *options)
+
+
+def test_latest(*options: str) -> None:
+    """Run fast tests and a lesson with the newest version of everything. Options go to pytest"""
+    with_versions("highest", *options)
 
 
 def bench(*options: str) -> None:
@@ -149,7 +165,8 @@ def pin(*options: str) -> None:
     sys.exit(call(*command, *options))
 
 
-EVERY_COMMAND = (lab, check, test, test_browser, bench, grade, dask, labs, release, execute, pin)
+EVERY_COMMAND = (lab, check, test, test_browser, test_nightly, test_lowest, test_latest)
+EVERY_COMMAND += (bench, grade, dask, labs, release, execute, pin)
 # The zip for learners (`release`) has no solutions, and nothing that the other commands need.
 if not (ROOT / "solutions").is_dir():
     EVERY_COMMAND = (lab,)
@@ -182,8 +199,37 @@ def check_style() -> None:
             stop(cure.format(ruff=VENV_BIN.relative_to(ROOT) / "ruff"))
 
 
-def run_pytest(*options: str, **changes: str) -> NoReturn:
-    """Become pytest with two workers. `changes` to its environment."""
+def with_versions(resolution: str, *options: str) -> NoReturn:
+    """Run the fast tests and lesson 00 with other versions than the pinned ones, beside `.venv`.
+
+    Args: resolution, how uv chooses among the versions that pyproject.toml allows: "lowest-direct" takes the
+        oldest of what it names, "highest" the newest of everything. options, for pytest.
+    """
+    uv = find_uv() or stop("choosing versions needs uv: install it (`pip install uv`), then run this again")
+    venv = ROOT / f".venv-{resolution}"
+    python = venv / VENV_PYTHON.relative_to(VENV)
+    if not ask(python, "--version"):
+        require_space(LARGE)
+        if watch([uv, "venv", "--clear", "--python", sys.executable, venv])[0]:
+            stop("the reason stands above")
+    command = [uv, "pip", "install", "--python", python, "--upgrade", "--resolution", resolution]
+    command += ["--torch-backend", "cpu"] if cpu_torch_answers(uv, python) else []
+    # Each extra by name: of those that only another one names, uv would take the newest.
+    status, output = watch([*command, "-e", ".[lab,instructor,hub,test]"])
+    if status:
+        stop(explain(output))
+    watch([python, "-m", "backbones.archives"])
+    run_pytest(
+        *("-m", "not slow and not nightly", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300"),
+        *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg", "tests", FIRST_LESSON),
+        *options,
+        venv=venv,
+        BACKBONES_VERSIONS=resolution,  # what compares versions with the pins has nothing to compare
+    )
+
+
+def run_pytest(*options: str, venv: Path = VENV, **changes: str) -> NoReturn:
+    """Become pytest with two workers. `changes` to its environment; `venv`, where it is installed."""
     hand_over(
         *("-m", "pytest", "-n", "2"),
         "--dist=loadscope",  # a notebook's cells stay together, in order
@@ -191,6 +237,7 @@ def run_pytest(*options: str, **changes: str) -> NoReturn:
         *options,
         # Two workers with two threads each would fight for two cores: several times slower, measured.
         OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),
+        venv=venv,
         **changes,
     )
 
@@ -218,7 +265,9 @@ def install(extra: str) -> None:
         make_venv()
         state = {}
     # What is there already stays: someone who has run the tests and opens the Lab keeps both.
-    wanted["extra"] = max(extra, state.get("extra", LEARNER), key=EXTRAS.index)
+    wanted["extra"] = max(
+        extra, state.get("extra") or LEARNER, key=EXTRAS.index
+    )  # "": before there was "lab"
     wanted.update(install_packages(wanted["extra"], state))
     wanted["python"] = venv_python_version()
     write_state(wanted)
@@ -353,7 +402,7 @@ def bootstrap_uv() -> "str | None":
     return find_uv()
 
 
-def cpu_torch_answers(uv: str) -> bool:
+def cpu_torch_answers(uv: str, python: "str | Path" = VENV_PYTHON) -> bool:
     """Whether PyTorch's own index can be reached, whose Linux torch comes without 4 GB of CUDA libraries.
 
     A trial of one package, without retries, so that a network that blocks the index costs no time. Only Linux
@@ -361,7 +410,7 @@ def cpu_torch_answers(uv: str) -> bool:
     """
     if not sys.platform.startswith("linux") or "UV_TORCH_BACKEND" in os.environ:
         return False
-    command = [uv, "pip", "install", "--python", VENV_PYTHON, "--dry-run", "--reinstall", "--no-deps"]
+    command = [uv, "pip", "install", "--python", python, "--dry-run", "--reinstall", "--no-deps"]
     command += ["--torch-backend", "cpu", "-c", "constraints.txt", "torch"]
     return ask(*command, UV_HTTP_RETRIES="0", UV_HTTP_TIMEOUT="10") is not None
 
@@ -369,7 +418,7 @@ def cpu_torch_answers(uv: str) -> bool:
 def install_commands(uv: "str | None", torch: str, extra: str) -> Iterator:
     """Commands that install the course, best first: each one is for when those before it failed."""
     # Constraints, not requirements: they also name the CUDA libraries that only the default torch needs.
-    course = ["-c", "constraints.txt", "-e", f".[{extra}]" if extra else "."]
+    course = ["-c", "constraints.txt", "-e", f".[{extra}]"]
     if uv:
         command = [uv, "pip", "install", "--python", VENV_PYTHON, "--build-constraints", "constraints.txt"]
         if torch == "cpu":  # torchvision then comes from there too: mixed, the two do not work
@@ -448,13 +497,13 @@ def require_python() -> None:
 # ---- Running other programs ----------------------------------------------------------------------
 
 
-def environment(**changes: str) -> dict:
-    """The environment for what runs in `.venv`: as if it were activated, shielded from other Pythons."""
+def environment(venv: Path = VENV, **changes: str) -> dict:
+    """The environment for what runs in `venv`: as if it were activated, shielded from other Pythons."""
     env = dict(os.environ)
     for name in ("PYTHONHOME", "PYTHONPATH", "PIP_USER"):
         env.pop(name, None)
-    path = os.pathsep.join([str(VENV_BIN), os.environ.get("PATH", os.defpath)])
-    return dict(env, VIRTUAL_ENV=str(VENV), PATH=path, PIP_DISABLE_PIP_VERSION_CHECK="1", **changes)
+    path = os.pathsep.join([str(venv / VENV_BIN.name), os.environ.get("PATH", os.defpath)])
+    return dict(env, VIRTUAL_ENV=str(venv), PATH=path, PIP_DISABLE_PIP_VERSION_CHECK="1", **changes)
 
 
 def call(*command: "str | Path") -> int:
@@ -505,10 +554,10 @@ def watch(command: list) -> tuple:
         raise
 
 
-def hand_over(*arguments: str, **changes: str) -> NoReturn:
-    """Become a Python of `.venv` with these arguments, in the course's folder."""
+def hand_over(*arguments: str, venv: Path = VENV, **changes: str) -> NoReturn:
+    """Become a Python of `venv` with these arguments, in the course's folder."""
     os.chdir(str(ROOT))
-    become([str(VENV_PYTHON), *arguments], environment(**changes))
+    become([str(venv / VENV_PYTHON.relative_to(VENV)), *arguments], environment(venv, **changes))
 
 
 def become(command: list, env: dict) -> NoReturn:

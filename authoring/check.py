@@ -44,6 +44,8 @@ NETWORK_CALL = re.compile(
 )
 SHELL = re.compile(r"^\s*(?:!|%%?(?:pip|conda|mamba|bash|sh|system|sx|cmd)\b).*", re.M)
 WIDGET_REPR = re.compile(r"^\w+\((?:children=|value=|.*_dom_classes=)")
+BACKBONES = re.compile(r"^(?:from|import) backbones\b", re.M)
+OWN_FOLDER = re.compile(r"(?<!FILES / )(?<!FILES / f)[\"'](?:measured|published|quizzes)/[^\"']*[\"']")
 EMPTY_ALT = re.compile(
     r"!\[\s*\]\([^)]*\)|<img\b(?![^>]*\balt\s*=\s*(?:\"[^\"]*\w[^\"]*\"|'[^']*\w[^']*'))[^>]*>", re.I
 )
@@ -186,6 +188,8 @@ def length_problems(notebook: NotebookNode) -> Iterator[str]:
     """Short cells. Checks of a lab (nbgrader's grade cells) are not read by learners and may be longer."""
     cells = [cell for cell in code_cells(notebook) if not is_lab_check(cell)]
     lines = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in cells]
+    if cells and cells[0].source.startswith(notebooks.ALONE):
+        lines[0] -= 1  # only who has nothing but this file has to read it
     for cell, count in zip(cells, lines, strict=True):
         if count > CODE_LINES:
             yield f"{where(cell)}: {count} lines, expected at most {CODE_LINES}: split it"
@@ -236,6 +240,17 @@ def lesson_problems(notebook: NotebookNode) -> Iterator[str]:
         yield "the references name no year or no link"
 
 
+def alone_problems(notebook: NotebookNode) -> Iterator[str]:
+    """Who opens nothing but this file finds the one command that fetches the rest above the first import."""
+    cells = code_cells(notebook)
+    if any(BACKBONES.search(cell.source) for cell in cells):
+        if cells[0].source.splitlines()[0] != notebooks.ALONE:
+            yield f"{where(cells[0])}: the first line of the first code cell has to be {notebooks.ALONE!r}"
+        for cell in cells:
+            for found in OWN_FOLDER.findall(cell.source):
+                yield f"{where(cell)}: {found} is not there when the notebook is opened alone: FILES / {found}"
+
+
 def asks_to_predict(cell: NotebookNode) -> bool:
     """Whether a text cell asks for a prediction."""
     return cell.cell_type == "markdown" and bool(
@@ -252,6 +267,7 @@ EVERY_NOTEBOOK = (
     comparison_problems,
     picture_problems,
     length_problems,
+    alone_problems,
 )
 
 

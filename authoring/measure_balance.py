@@ -7,7 +7,7 @@ What lesson 12 shows beside its own short runs. All parts name the object in the
     scaling       the lesson's own small backbone, wider, deeper or on larger crops, with equal steps
     distillation  the small backbone taught by labels or by Lite2's answers, with equal steps
 
-About ten minutes on one core. Writes notebooks/measured/balance/PART.csv, a row for each run.
+About ten minutes on one core. Writes backbones/lessons/measured/balance/PART.csv, a row for each run.
 """
 
 import argparse
@@ -24,15 +24,15 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from authoring.notebooks import ROOT
 from authoring.recorded import write
 from backbones import Backbone, Features, Network, cost, create_backbone
 from backbones.backbone import ByStride
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead
+from backbones.lessons import FILES
 from backbones.tasks import rate_factor
 
-RESULTS = ROOT / "notebooks" / "measured" / "balance"
+RESULTS = FILES / "measured" / "balance"
 SEEDS = (0, 1, 2)
 TRAIN, TEST, SIDE, BATCH = 3200, 1000, 64, 64  # crops, crops, pixels, crops per step
 LITES = tuple(f"tf_efficientnet_lite{n}" for n in range(3))

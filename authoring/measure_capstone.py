@@ -9,7 +9,7 @@ PocketNet is written in the lesson's cells, so it is read from them: those with 
              ImageNet. tasks.csv
 
 Within a task all see the same examples equally often, three seeds each; a seed chooses the examples and the
-start. About 20 minutes on one quiet core; parts by name do one of them. Writes notebooks/measured/capstone/.
+start. About 20 minutes on one quiet core; parts by name do one of them. Writes backbones/lessons/measured/capstone/.
 """
 
 import argparse
@@ -29,11 +29,12 @@ from backbones import Backbone, DeepLabV3Plus, Features, Network, cost, create_b
 from backbones.backbone import ByStride
 from backbones.data import Digits, Scenes
 from backbones.heads import ClassificationHead, Detector
+from backbones.lessons import FILES
 from backbones.tasks import Classification, Detection, Segmentation, Task, evaluate, fit
 from backbones.weights import read_weights
 
 LESSON = ROOT / "notebooks" / "13_bring_your_own_backbone.ipynb"
-RESULTS = ROOT / "notebooks" / "measured" / "capstone"
+RESULTS = FILES / "measured" / "capstone"
 SEEDS = (0, 1, 2)
 MIDDLE = 0.5  # mean and deviation that PocketNet and EfficientNet-Lite expect
 # timm gives Lite's batch norm 0.01 as momentum: it takes some hundred steps until the running mean is worth

@@ -5,7 +5,7 @@
               before and after training on 480 new scenes, three seeds each. prune.csv.
     compile   seconds that torch.compile takes, and milliseconds per image before and after. compile.csv.
 
-About ten minutes on one core; parts by name do one of them. Writes into notebooks/measured/compute/.
+About ten minutes on one core; parts by name do one of them. Writes into backbones/lessons/measured/compute/.
 """
 
 import copy
@@ -17,15 +17,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from backbones import Network, cost, create_backbone
 from backbones.data import Scenes
 from backbones.heads import ClassificationHead
+from backbones.lessons import FILES
 from backbones.tasks import MultiLabelClassification, fit
 from backbones.weights import load_trained
 
-RESULTS = ROOT / "notebooks" / "measured" / "compute"
+RESULTS = FILES / "measured" / "compute"
 SEEDS = (1, 2, 3)  # 0 made the scenes that the finished network has learned from
 SCENES = 480
 TAKEN = ((0.0, "smallest"), (0.25, "smallest"), (0.25, "random"), (0.5, "smallest"), (0.5, "random"))

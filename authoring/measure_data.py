@@ -11,7 +11,7 @@ however few examples there are: these come again, each time in another order.
     words       a bag of embeddings from scratch on 1 to 100 % of `Reviews`, with and without word dropout.
                 words.csv
 
-About 25 minutes on one core; parts by name do some of it. Writes into notebooks/measured/data/.
+About 25 minutes on one core; parts by name do some of it. Writes into backbones/lessons/measured/data/.
 """
 
 import sys
@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset, default_collate
 
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from backbones import Backbone, Network, create_backbone
 from backbones.backbone import ByStride, Features
@@ -31,9 +30,10 @@ from backbones.data import Digits, Reviews, Scenes
 from backbones.data.splits import SplitData
 from backbones.data.vocabulary import PAD, UNKNOWN
 from backbones.heads import ClassificationHead, PositionHead
+from backbones.lessons import FILES
 from backbones.tasks import Classification, MultiLabelClassification, Segmentation, evaluate, fit
 
-RESULTS = ROOT / "notebooks" / "measured" / "data"
+RESULTS = FILES / "measured" / "data"
 SEEDS = range(3)
 STEPS = 100  # batches of 16 images
 SCENES = (16, 32, 80, 160, 800, 1600)  # 1, 2, 5, 10, 50, 100 %

@@ -21,7 +21,7 @@ and so do MobileNetV2 and Lite0 to compare. For each of these starts, once,
 
 Hours on two cores: choose starts by name to do some of them, `--device cuda` where there is a GPU. Writes
 START_curve.csv, _heads.csv and _answers.npz (what the heads said to three scenes). All files lie in
-notebooks/measured/deeplab.
+backbones/lessons/measured/deeplab.
 """
 
 import argparse
@@ -38,17 +38,17 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, write
 from authoring.train import SHARED
 from backbones import Backbone, DeepLabV3Plus, Features, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import Scene, SceneBatch
 from backbones.deeplab import DeepLabHead
+from backbones.lessons import FILES
 from backbones.tasks import IGNORE, rate_factor
 from backbones.weights import CHECKPOINTS
 
-RESULTS = ROOT / "notebooks" / "measured" / "deeplab"
+RESULTS = FILES / "measured" / "deeplab"
 STARTS = {
     "resnet101-random": ("resnet101", None),
     "xception65-random": ("xception65", None),
@@ -334,7 +334,7 @@ def main(arguments: list[str] | None = None) -> int:
             RECORDED[part](options.test_scenes)
         else:
             run(part, options)
-        print(f"written: notebooks/measured/{RESULTS.name}/{part}*", flush=True)
+        print(f"written: backbones/lessons/measured/{RESULTS.name}/{part}*", flush=True)
     return 0
 
 

@@ -8,7 +8,7 @@ Lesson 01 shows this beside what it trains itself.
                 steps with the same rates. The seed draws the 200 images, their order, and what starts at
                 random. tuning.csv
 
-About five minutes on one core. Writes into notebooks/measured/features/.
+About five minutes on one core. Writes into backbones/lessons/measured/features/.
 """
 
 import sys
@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from authoring.measure_data import EqualSteps, Remembered, lite0, score, which_digit
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from backbones.data import Digits
+from backbones.lessons import FILES
 from backbones.tasks import fit
 
-RESULTS = ROOT / "notebooks" / "measured" / "features"
+RESULTS = FILES / "measured" / "features"
 SEEDS = range(3)
 COUNTS = (200, 1000)  # images to learn from
 ALL = 1000  # that there are

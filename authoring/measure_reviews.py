@@ -4,7 +4,7 @@ What lesson 06 shows beside its own short training. Each backbone learns from al
 `Reviews`, under the same head, with the same rates and as many passes, from three starts. One of them learns
 and is tested again on the same sentences with their words shuffled: what it loses is what order bought.
 
-About ten minutes on one core. Writes notebooks/measured/reviews/order.csv, a row for each run.
+About ten minutes on one core. Writes backbones/lessons/measured/reviews/order.csv, a row for each run.
 """
 
 import random
@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
-from authoring.notebooks import ROOT
 from authoring.recorded import write
 from backbones import Network, create_backbone
 from backbones.data import Reviews, Vocabulary
 from backbones.data.reviews import Review
 from backbones.heads import ClassificationHead
+from backbones.lessons import FILES
 from backbones.tasks import Classification, evaluate, fit
 
-RESULTS = ROOT / "notebooks" / "measured" / "reviews" / "order.csv"
+RESULTS = FILES / "measured" / "reviews" / "order.csv"
 RUNS = [("bag", "kept"), ("rnn", "kept"), ("lstm", "kept"), ("gru", "kept"), ("gru", "shuffled")]
 SEEDS, EPOCHS, WIDTH, RATE, DROPOUT = range(3), 8, 64, 5e-3, 0.5
 

@@ -15,7 +15,7 @@ scenes), Lite0 from ImageNet, Lite0 of the finished models, and Lite2 from Image
 are also heads that read one map only, and on the finished one detectors whose neck lacks its path downwards:
 cut after training ("path cut"), or never there ("no path").
 
-About 15 minutes on one core; parts by name do some of it. Writes into notebooks/measured/tasks/.
+About 15 minutes on one core; parts by name do some of it. Writes into backbones/lessons/measured/tasks/.
 """
 
 import copy
@@ -33,17 +33,17 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from authoring.measure_capstone import settle_norms
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from authoring.train import SHARED
 from backbones import Backbone, Features, Network, create_backbone
 from backbones.data import Scenes
 from backbones.data.scenes import SceneBatch
 from backbones.heads import ClassificationHead, DetectionHead, SegmentationHead
+from backbones.lessons import FILES
 from backbones.tasks import Segmentation, fit, rate_factor
 from backbones.weights import CHECKPOINTS
 
-RESULTS = ROOT / "notebooks" / "measured" / "tasks"
+RESULTS = FILES / "measured" / "tasks"
 SEEDS = range(3)
 LITE0, LITE2 = "tf_efficientnet_lite0", "tf_efficientnet_lite2"
 THREE = ("classify", "segment", "detect")

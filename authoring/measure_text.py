@@ -8,7 +8,7 @@ What lesson 09 shows beside what it computes itself.
     tuned     MiniLM frozen and fine-tuned, and a small transformer from scratch, three seeds of each, on 500
               test sentences. tuned.csv.
 
-About 20 minutes on one core; parts by name do some of it. Writes into notebooks/measured/text/.
+About 20 minutes on one core; parts by name do some of it. Writes into backbones/lessons/measured/text/.
 """
 
 import sys
@@ -20,15 +20,15 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from backbones import Network, create_backbone
 from backbones.data import Reviews, Vocabulary
 from backbones.heads import ClassificationHead
+from backbones.lessons import FILES
 from backbones.minilm import MiniLMTokenizer
 from backbones.tasks import Classification, evaluate, fit
 
-RESULTS = ROOT / "notebooks" / "measured" / "text"
+RESULTS = FILES / "measured" / "text"
 SIZES = (16, 32, 128, 512, 2000, 7570)  # labels; the last are all that there are
 RANDOM_SIZES = SIZES[:4]
 BATCHES = 200  # what starts from scratch gets so many at least

@@ -3,7 +3,7 @@
 What lesson 03 shows beside the one start and the one rate that it has time for. Each tower, all of them with
 batch norm, learns 1,000 digits in ten rounds: from five starts at each of three rates, with the same batches.
 
-About five minutes on one core. Writes notebooks/measured/towers.csv, a row for each run.
+About five minutes on one core. Writes backbones/lessons/measured/towers.csv, a row for each run.
 """
 
 import sys
@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from authoring.notebooks import ROOT
 from authoring.recorded import Row, measure_parts
 from backbones.data import Digits
+from backbones.lessons import FILES
 
-RESULTS = ROOT / "notebooks" / "measured"
+RESULTS = FILES / "measured"
 SEEDS = range(5)
 RATES = (0.01, 0.03, 0.1)
 DEPTHS = (4, 30)

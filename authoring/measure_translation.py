@@ -4,7 +4,7 @@ What lesson 08 shows beside the one training that it has time for. Every network
 letter, from English to French, and learns from the same 2,500 in three passes; then 500 new ones count. The
 backbone is swapped, the decoder stays; once it stays without its attention, and once it reads words.
 
-About four minutes on one core. Writes notebooks/measured/translation.csv.
+About four minutes on one core. Writes backbones/lessons/measured/translation.csv.
 """
 
 import argparse
@@ -12,15 +12,15 @@ import sys
 
 import torch
 
-from authoring.notebooks import ROOT
 from authoring.recorded import write
 from backbones import create_backbone
 from backbones.data import Dates
 from backbones.heads import Translator
+from backbones.lessons import FILES
 from backbones.measure.cost import count_parameters, multiply_adds
 from backbones.tasks import Translation, evaluate, fit
 
-RESULTS = ROOT / "notebooks" / "measured" / "translation.csv"
+RESULTS = FILES / "measured" / "translation.csv"
 # Name -> backbone, its options, learning rate, whether the decoder has only the summary.
 NETWORKS = {
     "GRU": ("gru", {"width": 64, "bidirectional": True}, 4e-3, False),

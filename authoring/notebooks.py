@@ -6,6 +6,9 @@ from pathlib import Path
 from grading.labs import find_labs
 
 ROOT = Path(__file__).resolve().parent.parent
+# How a notebook begins its first code cell, for who has nothing but this one file (Colab, Kaggle, VS Code). Only a
+# comment: a cell that installed would need the network every time, and change what the learner has installed.
+ALONE = "# Opened alone? First run, in a new cell: %pip install git+https://github.com/OWNER/backbones"
 
 
 def lessons() -> list[Path]:

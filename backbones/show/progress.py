@@ -20,7 +20,11 @@ import filelock
 import ipywidgets as widgets
 from IPython.display import HTML
 
+from ..lessons import FILES
+
+QUIZZES = FILES / "quizzes"
 USUAL_FILE = ".backbones/progress.jsonl"  # in the learner's home
+WIDGET = "application/vnd.jupyter.widget-view+json"
 CHECK = re.compile(r'passed\(\\"lab\d+\\", \\"([^"\\]+)\\"\)')  # as it stands in a notebook's file
 Done = dict[tuple[str, str], None]  # (where, what), in the order in which it was done
 
@@ -106,19 +110,23 @@ class Progress:
     """The progress page: what is done of every quiz and lab. Without a kernel it is a sentence."""
 
     def __init__(self, folder: str | Path = "."):
-        """Args: folder, with the lessons and their quizzes; labs/ lies beside it."""
-        self.lessons = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+        """Args: folder, with the lessons; labs/ lies beside it. What is not there is counted without a link."""
+        self.lessons = [Path(folder, f"{quiz.stem}.ipynb") for quiz in sorted(QUIZZES.glob("*.toml"))]
 
     def table(self) -> str:
         """What is done, as HTML."""
         done, trouble = keep()
         rows = ["<tr><th>lesson</th><th>questions right</th><th>lab</th><th>visible checks passed</th></tr>"]
         for lesson in self.lessons:
-            quiz = lesson.with_name("quizzes") / f"{lesson.stem}.toml"
-            questions = tomllib.loads(quiz.read_text(encoding="utf-8"))["question"]
+            questions = tomllib.loads((QUIZZES / f"{lesson.stem}.toml").read_text(encoding="utf-8"))[
+                "question"
+            ]
             cells = count(done, lesson, [f"question {number}" for number, _ in enumerate(questions, 1)])
-            for lab in lesson.parent.glob(f"../labs/lab{lesson.name[:2]}_*/lab*.ipynb"):
+            labs = list(lesson.parent.glob(f"../labs/lab{lesson.name[:2]}_*/lab*.ipynb"))
+            for lab in labs:
                 cells += count(done, lab, CHECK.findall(lab.read_text(encoding="utf-8")))
+            if not labs and any(where == f"lab{lesson.name[:2]}" for where, _ in done):
+                cells += count(done, Path(f"lab{lesson.name[:2]}.ipynb"), [])
             rows.append(f"<tr>{cells}</tr>")
         return f"<table>{''.join(rows)}</table><p>{html.escape(f'{trouble} {self}')}</p>"
 
@@ -140,11 +148,25 @@ class Progress:
         return f"What you have done is kept in one file, {file}. To begin anew, delete that file."
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        live = {} if os.environ.get("BACKBONES_PROGRESS") == "off" else self.form()._repr_mimebundle_()
+        live = {} if os.environ.get("BACKBONES_PROGRESS") == "off" else view(self.form())
         return live | {"text/plain": f"[progress page: run this notebook to see it] {self}"}
 
 
+def view(widget: widgets.DOMWidget) -> dict[str, Any]:
+    """What a front end needs to show a widget. (ipywidgets 7, which Colab has, gives it to nobody.)"""
+    return {WIDGET: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}}
+
+
 def count(done: Done, notebook: Path, whole: list[str]) -> str:
-    """Two cells of the table: a link to the notebook, and how much of the whole is done there."""
+    """Two cells of the table: the notebook, with a link where it is, and how much of the whole is done there.
+
+    Args:
+        whole: what there is to do; empty: not known, then all that is done counts.
+    """
+    name = notebook.stem
+    if notebook.is_file():
+        name = f'<a href="{notebook.as_posix()}">{name}</a>'
+    if not whole:
+        return f"<td>{name}</td><td>{sum(where == notebook.stem for where, _ in done)}</td>"
     share = sum((notebook.stem, what) in done for what in whole)
-    return f'<td><a href="{notebook.as_posix()}">{notebook.stem}</a></td><td>{share} of {len(whole)}</td>'
+    return f"<td>{name}</td><td>{share} of {len(whole)}</td>"

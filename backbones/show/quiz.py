@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from .progress import Progress, keep, passed
+from .progress import QUIZZES, Progress, keep, passed, view
 
 __all__ = ["Progress", "Quiz", "QuizError", "passed"]  # what lessons and labs import from `backbones.explore`
 
@@ -28,17 +28,22 @@ class Quiz:
     every time, in which each place is the right one about equally often: "b" helps nobody.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, name: str | Path):
         """Read the questions.
 
         Args:
-            path: of a TOML file of [[question]]s, each with a `text` and [[question.option]]s. An option has
-                `text`, `why` and, one in each question, `right = true`.
+            name: of a lesson, "00_what_is_a_backbone"; or the path of a TOML file of [[question]]s, each with
+                a `text` and [[question.option]]s. An option has `text`, `why` and, one in each question,
+                `right = true`.
         Raises:
-            QuizError: a question without exactly one right option, or an option without a reason.
+            QuizError: no such quiz, a question without exactly one right option, an option without a reason.
         """
-        self.name = Path(path).stem
-        self.questions = tomllib.loads(Path(path).read_text(encoding="utf-8"))["question"]
+        path = Path(name) if str(name).endswith(".toml") else QUIZZES / f"{name}.toml"
+        if not path.is_file():
+            there = ", ".join(sorted(other.stem for other in QUIZZES.glob("*.toml")))
+            raise QuizError(f"there is no quiz {str(name)!r}: name a TOML file, or one of {there}")
+        self.name = path.stem
+        self.questions = tomllib.loads(path.read_text(encoding="utf-8"))["question"]
         for question in self.questions:
             options = question.get("option", [])
             if sum(option.get("right", False) for option in options) != 1:
@@ -64,8 +69,7 @@ class Quiz:
         return "".join(_static(number, question) for number, question in enumerate(self.questions, 1))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        live = self.form()._repr_mimebundle_()
-        return live | {"text/plain": repr(self), "text/html": self._repr_html_()}
+        return view(self.form()) | {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def _spread(questions: list[dict[str, Any]], random_numbers: random.Random) -> None:

@@ -29,19 +29,8 @@ ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
-COMMANDS = [
-    "lab",
-    "check",
-    "test",
-    "test-browser",
-    "bench",
-    "grade",
-    "dask",
-    "labs",
-    "release",
-    "execute",
-    "pin",
-]
+COMMANDS = ["lab", "check", "test", "test-browser", "test-nightly", "test-lowest", "test-latest"]
+COMMANDS += ["bench", "grade", "dask", "labs", "release", "execute", "pin"]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys
@@ -156,7 +145,7 @@ class Course:
 
 @pytest.fixture
 def course(tmp_path: Path) -> Course:
-    return Course(tmp_path / "with a space")
+    return Course(tmp_path / "with a space and an ü")
 
 
 @pytest.fixture
@@ -333,6 +322,44 @@ def test_the_browser_takes_all_lessons_and_must_be_there(course):
     assert done.stdout.splitlines()[-1] == "1"
 
 
+def test_the_long_tests_run_at_night(course):
+    course.uv()
+    (tests,) = runs(course.works("test-nightly", "-k", "alone"))
+    assert " -m nightly " in tests
+    assert "--ignore=tests/browser" in tests, "test-browser takes these"
+    assert tests.endswith(" -k alone")
+
+
+UV_WITH_ENVIRONMENTS = """#!/bin/sh
+case "$1" in
+    --version) echo uv 9.9 ;;
+    venv) for folder; do :; done; exec "{python}" -m venv --without-pip "$folder" ;;
+    *) echo "$*" >> "${{0%/*}}/calls" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "resolution"), [("test-lowest", "lowest-direct"), ("test-latest", "highest")]
+)
+def test_other_versions_are_tested_beside_those_that_are_installed(course, command, resolution):
+    course.program("uv", UV_WITH_ENVIRONMENTS.format(python=sys.executable))
+    echo = "print(sys.prefix, os.environ['BACKBONES_VERSIONS'], os.environ['VIRTUAL_ENV'])"
+    (course.root / "pytest.py").write_text(ECHO + echo)
+    for _ in range(2):  # the second finds its environment
+        done = course.works(command, "-k", "words")
+    (tests,) = runs(done)
+    assert " -m not slow and not nightly --nbval " in tests
+    assert tests.endswith(" tests notebooks/00_what_is_a_backbone.ipynb -k words")
+    own = course.root / f".venv-{resolution}"
+    assert done.stdout.splitlines()[-1] == f"{own} {resolution} {own}"
+    assert f"--resolution {resolution}" in course.installations[-1]
+    assert "--upgrade" in course.installations[-1]
+    assert course.installations[-1].endswith("-e .[lab,instructor,hub,test]")
+    assert "constraints.txt" not in course.installations[-1], "no pins"
+    assert not (course.root / ".venv").exists()
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_make_knows_every_command(course):
     course.program("python3", '#!/bin/sh\nshift; echo "called: $*"\n')
@@ -351,9 +378,9 @@ def test_make_knows_every_command(course):
 # ---- Installing, and when not to -----------------------------------------------------------------
 
 
-def test_a_learner_gets_no_extras_and_the_pins_are_constraints(installed):
+def test_a_learner_gets_jupyterlab_and_no_other_extra_and_the_pins_are_constraints(installed):
     (call,) = installed.installations
-    assert call.endswith("-c constraints.txt -e .")
+    assert call.endswith("-c constraints.txt -e .[lab]")
     assert f"--python {installed.venv_python}" in call
     assert installed.state["complete"] is True
 
@@ -369,7 +396,15 @@ def test_tests_add_their_packages_and_the_lab_keeps_them(installed):
     installed.works("lab")
     (installed.root / "inbox").mkdir()
     installed.works("grade", "lab01", "inbox")
-    assert [call.rpartition(" ")[2] for call in installed.installations] == [".", ".[test]"]
+    assert [call.rpartition(" ")[2] for call in installed.installations] == [".[lab]", ".[test]"]
+
+
+def test_an_installation_from_before_there_was_an_extra_for_learners_goes_on(installed):
+    (installed.root / ".venv" / "course.json").write_text(
+        json.dumps(installed.state | {"extra": "", "packages": ""})
+    )
+    installed.works("lab")
+    assert installed.state["extra"] == "lab"
 
 
 def test_a_change_of_packages_reaches_those_of_the_tests_too(installed):
@@ -490,15 +525,13 @@ def test_a_course_that_was_moved(installed):
 def in_the_middle_of_an_installation(course: Course) -> Iterator[subprocess.Popen]:
     course.uv("slow")
     command = [sys.executable, str(course.root / "course.py"), "lab"]
-    # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there, and are not ignored,
-    # which a shell that starts the tests in the background (`make test &`) would hand down to here.
+    # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there.
     process = subprocess.Popen(
         command,
         env=course.environment(),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_line(process, "Downloading")
     yield process
@@ -521,6 +554,21 @@ def test_control_c_stops_cleanly(course):
     assert said.strip().splitlines()[-1] == "course.py: stopped; run the same command again to go on"
     with pytest.raises(ProcessLookupError):  # the installer does not go on in the background
         os.kill(int((course.bin / "pid").read_text()), 0)
+
+
+def test_control_c_reaches_what_tests_start_from_the_background():
+    """`make test &` in a script: the tests ignore Ctrl-C as they should, what they start does not."""
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    program = "import os, signal, subprocess, sys, conftest\nos.kill(os.getpid(), signal.SIGINT)\n"
+    program += f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'trap \'\' INT; exec "$0" -c "$1"', sys.executable, program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def wait_for_line(process: subprocess.Popen, pattern: str) -> re.Match:

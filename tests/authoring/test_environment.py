@@ -85,7 +85,7 @@ def test_environment_asks_for_the_packages_and_versions_of_pyproject():
     versions, _, pip = conda_packages()
     asked = versions | requirements([line for line in pip if not line.startswith("-")])
     del asked["python"], asked["pip"]
-    assert asked == LEARNERS | {"nbval": EXTRAS["test"]["nbval"]}
+    assert asked == LEARNERS | EXTRAS["lab"] | {"nbval": EXTRAS["test"]["nbval"]}
 
 
 def test_environment_has_a_tested_python_and_a_torch_without_cuda():
@@ -118,6 +118,16 @@ def test_binder_fetches_what_no_dependency_brings():
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script]).returncode == 0
     assert "python -m backbones.archives" in script.read_text()
+    assert "compileall -q backbones" in script.read_text()
+
+
+def test_binder_can_be_tried_with_packages_of_pypi():
+    """benchmarks/binder.py installs what conda would: the same names and bounds as a learner's."""
+    from benchmarks.binder import requirements as twins
+
+    *lines, option, folder = twins(read("environment.yml"))
+    assert (option, folder) == ("-e", ".")
+    assert requirements(lines) == LEARNERS | EXTRAS["lab"] | {"nbval": EXTRAS["test"]["nbval"]}
 
 
 # ---- constraints.txt -----------------------------------------------------------------------------
@@ -134,6 +144,7 @@ def test_every_package_of_pyproject_is_pinned_within_its_bounds(python, platform
     assert not wrong, f"run `python3 course.py pin`: {wrong}"
 
 
+@pytest.mark.skipif("BACKBONES_VERSIONS" in os.environ, reason="other versions are what is being tested")
 def test_what_is_installed_here_is_what_is_pinned():
     found = pins(f"{sys.version_info[0]}.{sys.version_info[1]}", sys.platform)
     # Of this environment's own folder only: setuptools carries copies of packages inside it.
@@ -185,6 +196,7 @@ def test_there_is_no_package_that_nothing_uses():
         "scikit-learn": "sklearn",
         "scikit-image": "skimage",
         "vadersentiment": "vaderSentiment",
+        "websocket-client": "websocket",
     }  # others: the name, with _ for -
     names = {name for group in (LEARNERS, *EXTRAS.values()) for name in group}
     words = {name: rf"\b({name}|{modules.get(name, name.replace('-', '_'))})\b" for name in names}
@@ -218,12 +230,29 @@ def test_the_workflow_takes_every_lesson_through_a_browser_each_night():
     nights = {cron["cron"] for cron in WORKFLOW[True]["schedule"]}  # YAML reads the key "on" as yes
     days = {day for night in nights for day in re.fullmatch(r"\d+ \d+ \* \* (.*)", night)[1].split(",")}
     assert days == {"0", "1", "2-6"}
-    browser = WORKFLOW["jobs"]["browser"]
-    assert browser["steps"][-1]["run"] == "make test-browser"
-    assert "github.event_name == 'schedule'" in browser["if"]
+    for name, command in (("browser", "make test-browser"), ("nightly", "make test-nightly")):
+        job = WORKFLOW["jobs"][name]
+        assert job["steps"][-1]["run"] == command
+        assert "github.event_name == 'schedule'" in job["if"]
     for name in ("test", "windows"):
         (only,) = re.findall(r"github.event.schedule == '(.*)'", WORKFLOW["jobs"][name]["if"])
         assert only in nights
+
+
+def test_the_workflow_tries_the_oldest_and_the_newest_versions_each_week():
+    job = WORKFLOW["jobs"]["versions"]
+    (week,) = re.findall(r"github.event.schedule == '(.*)'", job["if"])
+    assert week in {cron["cron"] for cron in WORKFLOW[True]["schedule"]}
+    assert job["steps"][-1]["run"] == "make ${{ matrix.command }}"
+    tried = {one["command"]: one["python"] for one in job["strategy"]["matrix"]["include"]}
+    assert tried == {"test-lowest": PYTHONS[0], "test-latest": PYTHONS[-1]}
+
+
+def test_the_oldest_versions_are_named():
+    """Without a lower bound, whatever is oldest counts as promised."""
+    for group in (LEARNERS, *EXTRAS.values()):
+        wrong = {name: str(spec) for name, spec in group.items() if not re.fullmatch(r">=[\d.]+", str(spec))}
+        assert not wrong
 
 
 def test_ci_runs_the_command_of_the_readme():

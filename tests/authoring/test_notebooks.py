@@ -154,6 +154,17 @@ BROKEN = {
         lambda toy: [toy.cells[i].update(source="x\n" * 13) for i in (1, 3)],
         "half of the code cells have 13 lines or more",
     ),
+    "nothing for who opens it alone": (
+        lambda toy: toy.cells[1].update(source="import torch\nfrom backbones import cost"),
+        "first line of the first code cell has to be '# Opened alone?",
+    ),
+    "a file beside the notebook": (
+        lambda toy: (
+            toy.cells[1].update(source=f"{notebooks.ALONE}\nfrom backbones import cost"),
+            toy.cells[3].update(source='open(f"measured/tasks/{table}.csv")'),
+        ),
+        'FILES / "measured/tasks/{table}.csv"',
+    ),
     "no title": (lambda toy: rename(toy, "# Toy", "Toy"), "lacks a title"),
     "no goals": (lambda toy: rename(toy, "Goals", "Aims"), "lacks Goals"),
     "no prerequisites": (lambda toy: rename(toy, "Prerequisites", "Before"), "lacks Prerequisites"),

@@ -266,7 +266,7 @@ def test_a_full_disk_spares_the_damaged_file(
 
 
 def test_a_right_answer_is_kept_and_a_wrong_one_is_not(record: Path) -> None:
-    quiz = Quiz(ROOT / "notebooks" / "quizzes" / "06_recurrent_backbones.toml")
+    quiz = Quiz("06_recurrent_backbones")
     options = quiz.questions[1]["option"]
     right = next(number for number, option in enumerate(options) if option.get("right"))
     buttons = [row.children[0] for row in quiz.form().children[1].children[1:-1]]
@@ -277,7 +277,7 @@ def test_a_right_answer_is_kept_and_a_wrong_one_is_not(record: Path) -> None:
 
 
 def test_a_full_disk_is_said_below_the_question(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiz = Quiz(ROOT / "notebooks" / "quizzes" / "06_recurrent_backbones.toml")
+    quiz = Quiz("06_recurrent_backbones")
     form = quiz.form().children[0]
     monkeypatch.setenv("BACKBONES_PROGRESS", str(ROOT / "README.md" / "progress.jsonl"))
     for row in form.children[1:-1]:
@@ -301,6 +301,24 @@ def test_the_page_counts_every_quiz_and_lab(record: Path) -> None:
         assert " of 0<" not in row(table, lesson.stem)
     assert table.count("<tr>") == 1 + len(page.lessons)
     assert table.count("<td>") == 4 * len(page.lessons) - 2  # lesson 00 has no lab
+
+
+def test_the_page_of_a_notebook_that_was_opened_alone(record: Path, tmp_path: Path) -> None:
+    """No lesson and no lab beside it, as on Colab: everything is counted, and no link leads nowhere."""
+    progress.keep(ONE, ("06_recurrent_backbones", "question 1"))
+    table = Progress(tmp_path).table()
+    assert table.count("<tr>") == 1 + len(Progress(ROOT / "notebooks").lessons)
+    assert "<td>1 of " in row(table, "06_recurrent_backbones")
+    assert row(table, "lab06").endswith("<td>lab06</td><td>1</td></tr>")
+    assert "href" not in table
+
+
+@pytest.mark.parametrize("page", [lambda: Quiz("06_recurrent_backbones"), Progress])
+def test_ipywidgets_7_shows_them_too(page: object, monkeypatch: pytest.MonkeyPatch, record: Path) -> None:
+    """Colab has 7.7, whose widgets show themselves and give no bundle."""
+    monkeypatch.delattr(widgets.Widget, "_repr_mimebundle_")
+    bundle = page()._repr_mimebundle_()
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
 
 
 def shown(output: widgets.Output) -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backbones.explore import Quiz
+from backbones.explore import Quiz, QuizError
+from backbones.lessons import FILES
 
-QUIZZES = sorted((Path(__file__).resolve().parents[2] / "notebooks" / "quizzes").glob("*.toml"))
+QUIZZES = sorted((FILES / "quizzes").glob("*.toml"))
 
 
 def right_place(question: dict) -> int:
@@ -32,6 +33,12 @@ def test_lengths_do_not_tell(path: Path) -> None:
         assert min(lengths) >= 0.5 * max(lengths) or max(lengths) <= 16, question["text"]
         longest += lengths[right_place(question)] == max(lengths)
     assert longest <= math.ceil(len(Quiz(path).questions) / 2)
+
+
+def test_a_quiz_that_is_not_there_names_those_that_are() -> None:
+    for name in ("00_what_is_a_bone", "quizzes/00_what_is_a_backbone.toml"):
+        with pytest.raises(QuizError, match=r"no quiz .*00_what_is_a_backbone, 01_"):
+            Quiz(name)
 
 
 def test_the_order_is_the_same_each_time_and_loses_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""notebooks/several_processes.py: one training by several processes, which can be lost."""
+"""backbones/lessons/several_processes.py: one training by several processes, which can be lost."""
 
 import json
 import os
@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from backbones.lessons import FILES
+
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "notebooks" / "several_processes.py"
+SCRIPT = FILES / "several_processes.py"
 EPOCHS = 6  # so that there is time to kill a process after the first
 SECONDS = 240  # for what takes ten on a machine with nothing else to do
 

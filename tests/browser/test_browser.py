@@ -67,7 +67,7 @@ def test_a_learner_works_through_the_lesson(lesson: str, lab: str, page: Page) -
         keep_picture(page, f"{lesson} explorer {number}", explorer)
     assert stuck == []
 
-    question = Quiz(ROOT / "notebooks" / "quizzes" / f"{lesson}.toml").questions[0]
+    question = Quiz(lesson).questions[0]
     options = dict(zip("abcdef", question["option"], strict=False))
     for right in (False, True):
         letter = next(letter for letter, option in options.items() if option.get("right", False) is right)
