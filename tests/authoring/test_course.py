@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
-COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade", "labs", "release", "execute", "pin"]
+COMMANDS = ["lab", "check", "test", "test-browser", "bench", "grade"]
+COMMANDS += ["labs", "release", "site", "execute", "pin"]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys
