@@ -149,6 +149,12 @@ def release(*options: str) -> None:
     hand_over("-m", "authoring.pack", *options)
 
 
+def site(*options: str) -> None:
+    """Build the website of lessons, labs and package into build/site/"""
+    install(TEST)
+    hand_over("-m", "authoring.site", *options)
+
+
 def execute(*names: str) -> None:
     """Run lessons and save their outputs in place: execute 00 01"""
     install(TEST)
@@ -166,7 +172,7 @@ def pin(*options: str) -> None:
 
 
 EVERY_COMMAND = (lab, check, test, test_browser, test_nightly, test_lowest, test_latest)
-EVERY_COMMAND += (bench, grade, dask, labs, release, execute, pin)
+EVERY_COMMAND += (bench, grade, dask, labs, release, site, execute, pin)
 # The zip for learners (`release`) has no solutions, and nothing that the other commands need.
 if not (ROOT / "solutions").is_dir():
     EVERY_COMMAND = (lab,)

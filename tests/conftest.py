@@ -1,5 +1,8 @@
 """What every test of the package wants."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -23,3 +26,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict:
     assert release.main(["--course", str(root)]) == 0
     stubs = nbformat.read(root / "labs" / "lab77_tiny" / "lab77.ipynb", as_version=4)
     return {"root": root, "stubs": stubs, "right": with_answers(stubs, tiny_lab())}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course's website, built once for all workers."""
+    import website
+
+    own = tmp_path_factory.getbasetemp()
+    return website.build(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)

@@ -23,8 +23,8 @@ class QuizError(ValueError):
 class Quiz:
     """Questions with one right option each; every option, right or wrong, is answered with a reason.
 
-    With a kernel it is a form of buttons. Without one (GitHub, print) it is the questions as text, with the
-    answers folded away below each. Options stand in an order of the quiz's own, the same for everybody and
+    With a kernel it is a form of buttons. Without one (GitHub, the site) it is the questions as text, where each
+    option unfolds its reason. Options stand in an order of the quiz's own, the same for everybody and
     every time, in which each place is the right one about equally often: "b" helps nobody.
     """
 
@@ -88,16 +88,17 @@ def _spread(questions: list[dict[str, Any]], random_numbers: random.Random) -> N
 
 
 def _static(number: int, question: dict[str, Any]) -> str:
-    """A question as HTML that needs no kernel, its answers folded away."""
-    options = "".join(f"<li>{html.escape(o['text'])}</li>" for o in question["option"])
-    reasons = "".join(
-        f"<li>{'<b>Right.</b>' if o.get('right') else 'No.'} {html.escape(o['why'])}</li>"
-        for o in question["option"]
+    """A question as HTML that needs neither kernel nor script: each option unfolds what is to be said of it."""
+    options = "".join(
+        f"<li><details><summary>{html.escape(option['text'])}</summary>"
+        f"<b>{_verdict(option)}</b> {html.escape(option['why'])}</details></li>"
+        for option in question["option"]
     )
-    return (
-        f"<p><b>{number}. {html.escape(question['text'])}</b></p><ol type='a'>{options}</ol>"
-        f"<details><summary>Answers to question {number}</summary><ol type='a'>{reasons}</ol></details>"
-    )
+    return f"<p><b>{number}. {html.escape(question['text'])}</b></p><ol type='a'>{options}</ol>"
+
+
+def _verdict(option: dict[str, Any]) -> str:
+    return "✔ Right." if option.get("right") else "✘ Not quite."
 
 
 def _form(quiz: str, number: int, question: dict[str, Any]) -> widgets.VBox:
@@ -105,11 +106,10 @@ def _form(quiz: str, number: int, question: dict[str, Any]) -> widgets.VBox:
     reason = widgets.HTML()
 
     def answer(option: dict[str, Any]) -> None:
-        verdict, trouble = "✘ Not quite.", ""
+        trouble = ""
         if option.get("right"):
-            verdict = "✔ Right."
             _, trouble = keep((quiz, f"question {number}"))
-        reason.value = f"<b>{verdict}</b> {html.escape(option['why'])} {html.escape(trouble)}"
+        reason.value = f"<b>{_verdict(option)}</b> {html.escape(option['why'])} {html.escape(trouble)}"
 
     rows = []
     for letter, option in zip("abcdef", question["option"], strict=False):

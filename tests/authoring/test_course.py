@@ -30,7 +30,7 @@ LINUX = sys.platform.startswith("linux")
 DEAD_PROXY = "http://127.0.0.1:9"  # the "discard" port: nothing answers there
 
 COMMANDS = ["lab", "check", "test", "test-browser", "test-nightly", "test-lowest", "test-latest"]
-COMMANDS += ["bench", "grade", "dask", "labs", "release", "execute", "pin"]
+COMMANDS += ["bench", "grade", "dask", "labs", "release", "site", "execute", "pin"]
 
 # What a module of that name in the course's folder does instead of the real one.
 ECHO = """import os, sys

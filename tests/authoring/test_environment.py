@@ -163,7 +163,7 @@ def test_no_file_says_where_packages_are_fetched_from(name):
     assert not re.search(r"://|^\s*-\s*--|^--|index", read(name), re.M)
 
 
-FOLDERS = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "solutions", "tests")
+FOLDERS = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "site", "solutions", "tests")
 WRITTEN = [path for name in FOLDERS for kind in ("py", "ipynb") for path in (ROOT / name).rglob(f"*.{kind}")]
 WRITTEN = [path for path in WRITTEN if ".ipynb_checkpoints" not in path.parts]
 
@@ -186,9 +186,8 @@ def test_an_installation_contains_every_folder_of_the_package():
 
 
 def test_there_is_no_package_that_nothing_uses():
-    folders = ("authoring", "backbones", "benchmarks", "grading", "notebooks", "solutions", "tests")
     files = [
-        path for name in folders for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".ipynb")
+        path for name in FOLDERS for path in (ROOT / name).rglob("*") if path.suffix in (".py", ".ipynb")
     ]
     files = [ROOT / "course.py", *(path for path in files if path != Path(__file__))]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
