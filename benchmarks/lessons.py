@@ -39,7 +39,7 @@ RESULTS = Path(__file__).with_name("lessons.md")
 SECONDS, GIGABYTES = 90, 1.4  # so that a lesson works on Binder: one or two cores, 2 GB
 MORE_GIGABYTES = {
     "09": 1.9,  # it holds MiniLM and what MiniLM has said of thousands of sentences
-    "10": 2.2,  # it starts two more processes that train together
+    "10": 2.0,  # it starts two more processes that train together
 }
 CUDA = re.compile(r"/nvidia/|/triton/|libtorch_cuda|libc10_cuda")
 COMMAND = "python course.py bench"

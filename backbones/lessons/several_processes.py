@@ -33,6 +33,7 @@ without it they look for these in vain, https://github.com/pytorch/pytorch/issue
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -148,6 +149,8 @@ def main() -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+    data.setup()  # copies of this process share what was imported and read before
+    gc.freeze()  # and Python's search for garbage, which notes something on each object, must not undo that
     found = options.checkpoint is not None and options.checkpoint.exists()
     trainer.fit(task, data, ckpt_path=options.checkpoint if found else None)
 
