@@ -127,6 +127,7 @@ def test_a_broken_link_and_a_missing_anchor_are_found(tmp_path):
     (tmp_path / "a.html").write_text(
         '<p id="here"><a href="b.html#there">1</a><a href="b.html#gone">2</a><a href="c.html">3</a>'
         '<a href="#here">4</a><a href="#gone">5</a><img src="d.png"><a href="https://example.org/e">6</a>'
+        '<link rel="next" href="f.html"><link rel="canonical" href="https://example.org/a.html">'
     )
     (tmp_path / "b.html").write_text('<p id="there">')
     assert website.broken_links(tmp_path) == [
@@ -134,6 +135,7 @@ def test_a_broken_link_and_a_missing_anchor_are_found(tmp_path):
         "a.html: b.html#gone",
         "a.html: c.html",
         "a.html: d.png",
+        "a.html: f.html",
     ]
 
 

@@ -81,16 +81,10 @@ class Page(HTMLParser):
             self.links.append(given["href"])
         if tag == "img":
             self.pictures.append((given.get("src") or "", given.get("alt")))
-        if tag == "link" and given.get("rel") not in (
-            "canonical",
-            "index",
-            "search",
-            "next",
-            "prev",
-            "author",
-        ):
-            self.loads.append(given.get("href") or "")
-        elif given.get("src"):
+        if tag == "link" and given.get("rel") != "canonical":
+            named = given.get("rel") in ("index", "search", "next", "prev")  # fetched by nobody
+            (self.links if named else self.loads).append(given.get("href") or "")
+        if given.get("src"):
             self.loads.append(given["src"])
         self.in_article |= tag == "article"
         if self.in_article and tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
