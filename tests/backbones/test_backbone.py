@@ -215,6 +215,9 @@ def test_an_exported_backbone_can_be_saved_and_loaded(tmp_path):
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings(
+    "ignore::torch.jit.TracerWarning"
+)  # our checks look at shapes, which stay the same
 def test_a_backbone_alone_can_be_traced():
     """torch.jit.trace takes dictionaries with text for keys, and no subclass: so a trace gives these."""
     backbone, images = create_backbone("test_resnet").eval(), torch.rand(2, 3, 64, 64)

@@ -113,6 +113,7 @@ def test_a_class_works_and_is_graded_and_nobody_sees_what_is_anothers(learners: 
     assert len(report["learners"]) == learners
     assert report["walls"] == dict.fromkeys(report["walls"], True)
     assert len(report["walls"]) > 8
-    points = report["points"]
-    assert set(points) == set(report["learners"])
-    print(points)
+    *diligent, last = report["learners"]
+    points = {name: float(report["points"][name]) for name in report["learners"]}
+    assert points[last] == 0, "handed in as it was handed out"
+    assert min(points[name] for name in diligent) == max(points[name] for name in diligent) > 10
