@@ -427,6 +427,8 @@ def install_commands(uv: "str | None", torch: str, extra: str) -> Iterator:
     course = ["-c", "constraints.txt", "-e", f".[{extra}]"]
     if uv:
         command = [uv, "pip", "install", "--python", VENV_PYTHON, "--build-constraints", "constraints.txt"]
+        # As pip does. Where Python may not write it later (PYTHONDONTWRITEBYTECODE), each start took twice as long.
+        command.append("--compile-bytecode")
         if torch == "cpu":  # torchvision then comes from there too: mixed, the two do not work
             yield [*command, "--torch-backend", "cpu", *course]
         yield [*command, *course]
