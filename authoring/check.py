@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from authoring import notebooks
 
 MEGABYTES = 1.5
-CODE_LINES, MEDIAN_CODE_LINES = 25, 12  # a learner reads a cell in one look
+CODE_LINES, MEDIAN_CODE_LINES = 20, 12  # a learner reads a cell in one look
 COMPARED_SHARE = 0.8
 # Nothing that an editor, an extension or the moment of saving adds.
 NOTEBOOK_METADATA = {

@@ -50,6 +50,7 @@ def tower(depth, norm, path, seed=0):
 
 def train(network, images, labels, rate, rounds, seed=0, batch=50):
     """The mean training loss of each round."""
+    # lesson 01's gradient descent, with momentum: steps that go the same way get longer
     optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
     generator, history = torch.Generator().manual_seed(seed), []
     for _ in range(rounds):

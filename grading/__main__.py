@@ -222,9 +222,13 @@ def read_options(arguments: list[str] | None) -> Options:
 
 def passed_on(options: argparse.Namespace) -> tuple[str, ...]:
     """The options that mean the same in a container: those without paths."""
-    named = {name: getattr(options, name) for name in ("due", "late", "workers", "column")}
-    given = tuple(part for name, value in named.items() if value for part in (f"--{name}", str(value)))
-    return (*given, "--partial") if options.partial else given
+    named = {name: getattr(options, name) for name in ("due", "late", "workers", "column", "partial")}
+    return tuple(
+        part
+        for name, value in named.items()
+        if value
+        for part in ((f"--{name}",) if value is True else (f"--{name}", str(value)))
+    )
 
 
 def print_container_commands(options: Options, lab: Lab) -> None:

@@ -32,29 +32,6 @@ def load_config(root: Path, out: Path | None = None) -> Config:
     return PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
 
 
-def write_config(out: Path, course: Path, source: Path) -> None:
-    """Write the settings that make `out` a course folder to the formgrader, which lists what lies in `source`.
-
-    Args:
-        out: the folder of results.
-        course: the course's own settings; they hold as well.
-        source: the folder of labs with solutions.
-    """
-    folders = {"root": out, "source_directory": source, "submitted_directory": "submitted"}
-    folders |= {
-        "autograded_directory": "autograded",
-        "feedback_directory": "feedback",
-        "release_directory": "release",
-    }
-    lines = [f"load_subconfig({str(course)!r})" if course.exists() else ""]
-    lines += [f"c.CourseDirectory.{name} = {str(folder)!r}" for name, folder in folders.items()]
-    lines += [f"c.CourseDirectory.db_url = {'sqlite:///' + (out / 'gradebook.db').as_posix()!r}"]
-    text = "\n".join(
-        ["# Written by `python -m grading`: for the formgrader.", "c = get_config()", *lines, ""]
-    )
-    (out / "nbgrader_config.py").write_text(text, encoding="utf-8")
-
-
 def run_converter(
     converter: type[BaseConverter],
     config: Config,

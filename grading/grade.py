@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -26,7 +27,7 @@ from traitlets.log import get_logger
 
 from grading.canary import Trial, try_out
 from grading.collect import Submission
-from grading.convert import NbgraderError, generate, load_config, run_converter, write_config
+from grading.convert import NbgraderError, generate, load_config, run_converter
 from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
 from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
@@ -68,7 +69,7 @@ class Attempt:
 class Grader:
     """Grades one lab into one folder, `out`, which is a course folder to nbgrader.
 
-    In there: release/ (the learner's version), submitted/, autograded/, feedback/, gradebook.db.
+    In there: source/, release/ (the learner's version), submitted/, autograded/, feedback/, gradebook.db.
 
     Args:
         root: the course's folder.
@@ -88,7 +89,8 @@ class Grader:
     ) -> None:  # fmt: skip
         self.lab, self.out, self.runner, self.partial = lab, out, runner, partial
         self.config = load_config(root, out)
-        write_config(out, root / "nbgrader_config.py", lab.folder.parent)
+        # The formgrader, started in `out`, lists what lies in source/.
+        shutil.copytree(lab.folder, out / "source" / lab.folder.name, dirs_exist_ok=True)
         self.database = f"sqlite:///{(out / 'gradebook.db').as_posix()}"
         new = not (out / "gradebook.db").exists()
         try:

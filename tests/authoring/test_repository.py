@@ -39,7 +39,10 @@ def test_the_command_moves_the_course_and_forgets_no_place(tmp_path: Path) -> No
     assert repository.main(["ada.b-c/my.course"], course) == 0
     assert repository.read(course) == repository.Repository("ada.b-c", "my.course")
     assert repository.outdated(course) == {}
-    texts = {path.name: path.read_text(encoding="utf-8") for path in repository.files(course)}
+    texts = {
+        path.relative_to(course).as_posix(): path.read_text(encoding="utf-8")
+        for path in repository.files(course)
+    }
     left = [name for name, text in texts.items() if old.owner in text or f"{old.owner}/{old.name}" in text]
     assert left == [], "name the repository there in a form of PLACES, or add the form"
     assert "https://mybinder.org/v2/gh/ada.b-c/my.course/HEAD" in texts["README.md"]

@@ -114,6 +114,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
             pytest.skip(f"the corpus needs bubblewrap: {error}")
         raise
     with runner:
+        runner.warm()  # then it has the processes that it keeps
         made = Host(tmp_path_factory.mktemp("watched"), runner)
         made.usual = len(descendants(runner.process.pid))
         yield made
