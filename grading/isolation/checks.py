@@ -9,6 +9,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from grading.isolation.syntax import parse
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -35,7 +37,7 @@ def statements(source: str, title: str) -> Iterator[Statement]:
     Raises:
         SyntaxError: for no Python.
     """
-    tree = ast.parse(source)
+    tree = parse(source)
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     for node in tree.body:
         code = compile(ast.Module([node], tree.type_ignores), title, "exec")

@@ -8,6 +8,8 @@ anybody is graded, tells where a lab is not such a lab.
 import ast
 import re
 
+from grading.isolation.syntax import parse
+
 WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -23,7 +25,7 @@ def touched(source: str, fixed: set[str] = frozenset()) -> set[str]:
     """
     made: set[str] = set()
     changed: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             made.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -50,7 +52,7 @@ def lasting(sources: list[str]) -> set[str]:
     """The functions, classes and modules that cells define or import at their top level."""
     names: set[str] = set()
     for source in sources:
-        for node in ast.parse(source).body:
+        for node in parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.Import | ast.ImportFrom):

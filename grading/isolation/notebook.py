@@ -10,6 +10,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from grading.isolation.checks import count, reasons, share
 from grading.isolation.needed import skip_unneeded
+from grading.isolation.syntax import parse
 from grading.repair import grade_id
 
 HIDDEN = re.compile(
@@ -21,7 +22,7 @@ MAGIC = re.compile(r"^\s*[%!?]|^[^\n]*\?\s*$", re.MULTILINE)
 def defined(source: str) -> set[str]:
     """The names that a cell defines or assigns at its top level."""
     names: set[str] = set()
-    for node in ast.parse(source).body:
+    for node in parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):

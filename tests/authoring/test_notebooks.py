@@ -149,7 +149,7 @@ BROKEN = {
         lambda toy: toy.cells[1].update(outputs=result("x", **{"text/html": "<img src='a'>"})),
         "no alt text in its output",
     ),
-    "long cell": (lambda toy: toy.cells[1].update(source="x\n" * 26), "26 lines, expected at most 25"),
+    "long cell": (lambda toy: toy.cells[1].update(source="x\n" * 21), "21 lines, expected at most 20"),
     "long cells": (
         lambda toy: [toy.cells[i].update(source="x\n" * 13) for i in (1, 3)],
         "half of the code cells have 13 lines or more",

@@ -23,7 +23,10 @@ def with_threads(count: int, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_threads_that_are_asked_for_are_used() -> None:
-    assert [with_threads(count, "-c", THREADS).stdout.strip() for count in (1, 4)] == ["1", "4"]
+    """Never more than the machine has cores."""
+    several = min(4, os.cpu_count() or 1)
+    found = [with_threads(count, "-c", THREADS).stdout.strip() for count in (1, several)]
+    assert found == ["1", str(several)]
 
 
 @pytest.mark.slow

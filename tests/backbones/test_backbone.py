@@ -230,6 +230,7 @@ def test_a_backbone_alone_can_be_traced():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classification", "segmentation", "DeepLabv3+"])
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # as above
 def test_networks_are_traced_exported_compiled_pickled_and_copied(kind):
     network, images = every_network()[kind].eval(), torch.rand(2, 3, 64, 64)
     expected = network(images)

@@ -1,8 +1,11 @@
 """Which of a lab's own cells run while grading: what a check mentions, and nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from grading.isolation.needed import skip_unneeded, touched
+from grading.isolation.syntax import parse
 
 
 def given(source: str) -> dict:
@@ -94,3 +97,13 @@ def test_what_a_cell_touches() -> None:
     source = "import a.b as c, d.e\nx = f(y)\nz.w[3].v = lambda q: r\nm.n(o.p)"
     assert touched(source) == {"c", "d", "x", "y", "z", "m", "o"}
     assert touched(source, {"y", "m"}) == {"c", "d", "x", "z", "o"}
+
+
+def test_several_threads_may_parse_at_a_time() -> None:
+    """Python 3.11 by itself says "AST constructor recursion depth mismatch" now and then."""
+    nested = "x = " + "(" * 40 + "1" + ",)" * 40
+    sources = [f"{nested}\ny = [i for i in range({number})]\n" * 30 for number in range(200)]
+    with ThreadPoolExecutor(8) as pool:
+        trees = list(pool.map(parse, sources * 2))
+    assert all(len(tree.body) == 60 for tree in trees)
+    assert trees[0] is trees[200]  # the same cell of another student
