@@ -20,7 +20,7 @@ import filelock
 import ipywidgets as widgets
 from IPython.display import HTML
 
-QUIZZES = Path(__file__).resolve().parents[1] / "lessons" / "quizzes"
+QUIZZES = Path(__file__).resolve().parents[1] / "lessons" / "quizzes"  # FILES, without importing torch
 USUAL_FILE = ".backbones/progress.jsonl"  # in the learner's home
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CHECK = re.compile(r'passed\(\\"lab\d+\\", \\"([^"\\]+)\\"\)')  # as it stands in a notebook's file

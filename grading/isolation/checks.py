@@ -38,13 +38,19 @@ def statements(source: str, title: str) -> Iterator[Statement]:
         SyntaxError: for no Python.
     """
     tree = parse(source)
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for node in tree.body:
+    for node, is_check in marked(tree):
         code = compile(ast.Module([node], tree.type_ignores), title, "exec")
         names = {
             one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
         }
-        yield Statement(code, asserts(node, functions), frozenset(names))
+        yield Statement(code, is_check, frozenset(names))
+
+
+def marked(tree: ast.Module) -> Iterator[tuple[ast.stmt, bool]]:
+    """Each statement at the top, and whether it is a check."""
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for node in tree.body:
+        yield node, asserts(node, functions)
 
 
 def asserts(node: ast.stmt, functions: set[str]) -> bool:
@@ -60,7 +66,7 @@ def asserts(node: ast.stmt, functions: set[str]) -> bool:
 
 def count(source: str) -> int:
     """How many checks a test cell has."""
-    return sum(one.is_check for one in statements(source, "checks"))
+    return sum(is_check for _, is_check in marked(parse(source)))
 
 
 def share(checks: list[list], total: int, free: set[int]) -> float:
