@@ -6,12 +6,14 @@ however few examples there are: these come again, each time in another order.
     curves      Lite0 from ImageNet's photos, frozen and fine-tuned, and Lite0 from random numbers, on 1 to
                 100 % of `Scenes` (64 pixels, mean IoU; frozen also which shapes are there, macro F1) and of
                 `Digits` (32 pixels, accuracy). curves.csv
+    longer      the same three ways with all examples and four times the steps: how much of what a curve
+                says at its end is the short training. longer.csv
     diversity   Lite0 frozen, on 100 and 1,000 scenes that stand on one background, on ten, or each on its
                 own; tested on scenes with other backgrounds, and on new ones with the same. diversity.csv
     words       a bag of embeddings from scratch on 1 to 100 % of `Reviews`, with and without word dropout.
                 words.csv
 
-About 25 minutes on one core; parts by name do some of it. Writes into backbones/lessons/measured/data/.
+About 50 minutes on one core; parts by name do some of it. Writes into backbones/lessons/measured/data/.
 """
 
 import sys
@@ -36,6 +38,7 @@ from backbones.tasks import Classification, MultiLabelClassification, Segmentati
 RESULTS = FILES / "measured" / "data"
 SEEDS = range(3)
 STEPS = 100  # batches of 16 images
+LONGER = 4  # times the steps
 SCENES = (16, 32, 80, 160, 800, 1600)  # 1, 2, 5, 10, 50, 100 %
 DIGITS = (10, 20, 50, 100, 500, 1000)
 REVIEWS = (76, 151, 378, 757, 3785, 7570)
@@ -186,20 +189,42 @@ def curves() -> Iterator[tuple[str, Row]]:
 def digit_curve(seed: int) -> Iterator[tuple[str, Row]]:
     """The rows of `Digits` for one seed, which also draws the examples."""
     for count in DIGITS:
-        each = None if count == DIGITS[-1] else count // 10
-        digits = Digits(32, channels=3, labels_per_class=each, mean=0.5, std=0.5, seed=seed)
-        digits.setup()
-        images, labels = (
-            torch.cat(both) for both in zip(digits.train.tensors, digits.test.tensors, strict=True)
-        )
         for way in WAYS:
-            backbone = Remembered(lite0(), images) if way == "frozen" else None
-            inputs = images if backbone is None else torch.arange(len(images))
-            parts = (TensorDataset(inputs[rows], labels[rows]) for rows in (slice(count), slice(count, None)))
-            data = Examples(*parts, seed)
+            data, backbone = digits(count, way, seed)
             task = train("digit", way, seed, data, backbone)
             what = {"set": "digits", "head": "digit", "way": way, "examples": count, "seed": seed}
             yield "curves", what | {"score": score(task, data)}
+
+
+def digits(count: int, way: str, seed: int) -> tuple[Examples, Backbone | None]:
+    """So many digits, drawn by the seed, and those to test with; for "frozen" the backbone that remembers them."""
+    each = None if count == DIGITS[-1] else count // 10
+    drawn = Digits(32, channels=3, labels_per_class=each, mean=0.5, std=0.5, seed=seed)
+    drawn.setup()
+    images, labels = (torch.cat(both) for both in zip(drawn.train.tensors, drawn.test.tensors, strict=True))
+    backbone = Remembered(lite0(), images) if way == "frozen" else None
+    inputs = images if backbone is None else torch.arange(len(images))
+    parts = (TensorDataset(inputs[rows], labels[rows]) for rows in (slice(count), slice(count, None)))
+    return Examples(*parts, seed), backbone
+
+
+def longer() -> Iterator[tuple[str, Row]]:
+    """(file, row) for each set, way and seed, with all examples and `LONGER` times the steps."""
+    for seed in SEEDS:
+        for way in WAYS:
+            data, backbone = digits(DIGITS[-1], way, seed)
+            data.steps *= LONGER
+            what = {"set": "digits", "head": "digit", "way": way, "steps": data.steps, "seed": seed}
+            yield "longer", what | {"score": score(train("digit", way, seed, data, backbone), data)}
+    for seed in SEEDS:
+        known, new = scenes(SCENES[-1], seed)
+        for way in WAYS:
+            backbone, numbers = remember(known, new) if way == "frozen" else (None, (None, None))
+            parts = (examples(part, "mask", n) for part, n in zip((known, new), numbers, strict=True))
+            data = Examples(*parts, seed)
+            data.steps *= LONGER
+            what = {"set": "scenes", "head": "segmentation", "way": way, "steps": data.steps, "seed": seed}
+            yield "longer", what | {"score": score(train("segmentation", way, seed, data, backbone), data)}
 
 
 def diversity() -> Iterator[tuple[str, Row]]:
@@ -250,7 +275,7 @@ def words() -> Iterator[tuple[str, Row]]:
                 yield "words", what | {"accuracy": score(task, data)}
 
 
-PARTS = {"curves": curves, "diversity": diversity, "words": words}
+PARTS = {"curves": curves, "longer": longer, "diversity": diversity, "words": words}
 
 
 def main(arguments: list[str] | None = None) -> int:

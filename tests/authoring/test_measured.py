@@ -418,6 +418,13 @@ def test_every_way_was_measured_with_every_share_of_the_data():
     assert all(0 <= float(row["score"]) <= 1 for row in found("curves"))
 
 
+def test_every_way_was_trained_longer_with_all_of_the_data():
+    ways, steps = product(("digit", "segmentation"), measure_data.WAYS), str(measure_data.LONGER * 100)
+    expected = {(head, way, steps): len(measure_data.SEEDS) for head, way in ways}
+    assert seen("longer", "head", "way", "steps") == expected
+    assert all(0 <= float(row["score"]) <= 1 for row in found("longer"))
+
+
 def test_every_number_of_scenes_was_measured_on_every_number_of_backgrounds():
     both = product(("1", "10", "own"), map(str, measure_data.COUNTS))
     assert seen("diversity", "backgrounds", "scenes") == dict.fromkeys(both, len(measure_data.SEEDS))
@@ -476,6 +483,9 @@ def test_the_command_that_measured_the_data_still_runs(tmp_path, monkeypatch, ca
         monkeypatch.setattr(kind, "steps", 2)
     assert measure_data.main([]) == 0
     assert len(found("curves")) == 3 * 2 + 4 * 2
+    assert [(row["way"], row["steps"]) for row in found("longer")] == [
+        (way, "8") for way in measure_data.WAYS
+    ] * 2
     assert [row["backgrounds"] for row in found("diversity")] == ["1", "1"]
     assert len(found("words")) == 2
     assert "curves digits digit from scratch 20 0" in capsys.readouterr().out
@@ -484,7 +494,7 @@ def test_the_command_that_measured_the_data_still_runs(tmp_path, monkeypatch, ca
 def test_an_unknown_part_of_the_data_is_refused_with_the_known_ones(capsys):
     with pytest.raises(SystemExit):
         measure_data.main(["curve"])
-    assert "no part curve: choose from curves, diversity, words" in capsys.readouterr().err
+    assert "no part curve: choose from curves, longer, diversity, words" in capsys.readouterr().err
 
 
 # ---- Lesson 13 -----------------------------------------------------------------------------------
