@@ -142,16 +142,14 @@ def test_keeping_what_is_passed_changes_no_points(name: str, monkeypatch: pytest
 
 @each_lab
 def test_visible_checks_alone_let_wrong_answers_through(name: str) -> None:
-    """Without the hidden tests some wrong answers get full points: it is they that decide."""
+    """Without the hidden tests some wrong answer gets full points: it is they that decide."""
     lab = lab_of(name)
-    passed = [
-        answer.value.__name__
+    assert any(
+        lab.points(answer, lab_runner.without_hidden_tests)
+        == next(e for e in lab.exercises.values() if answer.replaces in e.names).points
         for answer in answers_of(name)
         if not answer.right
-        and lab.points(answer, lab_runner.without_hidden_tests)
-        == next(e for e in lab.exercises.values() if answer.replaces in e.names).points
-    ]
-    assert passed
+    )
 
 
 @each_lab
