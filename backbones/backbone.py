@@ -113,7 +113,7 @@ def expect_features(features: Any) -> None:
     """Raise BackboneError, with the remedy, where a head is given what knows nothing of its input."""
     if not isinstance(features, Features) or features.size is None:
         raise BackboneError(
-            f"a head was given {type(features).__name__} that do not say how large the input was: let the "
+            f"a head was given a {type(features).__name__} that does not say how large the input was: let the "
             "backbone return Features(maps, size=images.shape[-2:])"
         )
 
@@ -238,9 +238,8 @@ def _call(name: str, **options: Any) -> Backbone:
     except TypeError as error:
         if "argument" not in str(error):
             raise
-        raise BackboneError(
-            f"create_backbone({name!r}, ...) was called with {', '.join(options)}: {error}"
-        ) from error
+        given = "".join(f", {key}=..." for key in options if key not in ("weights", "tag"))
+        raise BackboneError(f"create_backbone({name!r}{given}) cannot be built: {error}") from error
 
 
 def map_faults(stride: int, maps: Tensor, channels: int, size: tuple[int, ...]) -> list[str]:

@@ -172,7 +172,8 @@ class ImageBackbone(Backbone):
                 )
             if not images.is_floating_point():
                 raise ImageError(
-                    f"images must be float and normalized, these are {images.dtype}: use backbone.normalize."
+                    f"images must be float and normalized, these are {images.dtype}: if they go from 0 to "
+                    "255, backbone.normalize(images.to(torch.uint8)) makes them so."
                 )
             if images.ndim != 4:
                 raise ImageError(

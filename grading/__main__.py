@@ -240,12 +240,10 @@ def print_container_commands(options: Options, lab: Lab) -> None:
     from grading.isolation.container import as_typed, container_command, image_command
 
     options.out.mkdir(parents=True, exist_ok=True)  # a folder that is shown to a container has to be there
-    data = Path.home() / ".backbones"
     command = container_command(
         *(options.root, lab.notebook, options.source.resolve(), options.out),
         options=options.container or (),
         exports=[(system, file.resolve()) for system, file in options.exports],
-        data=data if data.is_dir() else None,
     )
     print(f"Once, with a network:\n\n{as_typed(image_command(options.root))}\n")
     print(f"Then, without one:\n\n{as_typed(command)}")

@@ -54,7 +54,7 @@ class Dates(Pairs):
         super().__init__()
         check_positive(count=count, batch_size=batch_size)
         if tokens not in ("words", "characters"):
-            raise ValueError(f'tokens={tokens!r} is not possible: "words" or "characters"')
+            raise ValueError(f'tokens={tokens!r} is not possible: choose "words" or "characters"')
         for language in (source, target):
             if language not in LANGUAGES:
                 raise ValueError(f"no dates in language {language!r}: choose from {', '.join(LANGUAGES)}")
@@ -62,7 +62,9 @@ class Dates(Pairs):
             raise ValueError(f"source and target are both {source!r}: there is nothing to translate")
         most = (LAST_DAY - FIRST_DAY).days + 1 - 1000
         if count > most:
-            raise ValueError(f"count={count} is more than there are: {most} dates are left to train on")
+            raise ValueError(
+                f"count={count} is more than there are: at most {most} dates are left to train on"
+            )
         self.source, self.target, self.count, self.tokens = source, target, count, tokens
         self.batch_size, self.seed = batch_size, seed
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from torchvision.transforms import v2
 
+from ..archives import install_again
+
 Statistic = float | Sequence[float] | None
 
 
@@ -55,7 +57,6 @@ def package_file(path: str) -> Path:
     if spec is None or not (file := Path(spec.origin).parent / inside).is_file():
         project = {"skimage": "scikit-image", "sklearn": "scikit-learn"}.get(package, package)
         raise FileNotFoundError(
-            f"{path} is not there, though {project} should have brought it: "
-            f"install it again with `pip install --force-reinstall {project}`"
+            f"{path} is not there, though {project} should have brought it: {install_again(project)}"
         )
     return file

@@ -120,7 +120,7 @@ class LabeledImages(SplitData):
         super().__init__()
         if channels not in (1, 3):
             raise ValueError(
-                f"channels={channels} is not possible: 1 for gray, or 3 equal ones for color backbones"
+                f"channels={channels} is not possible: choose 1 for gray, or 3 equal ones for color backbones"
             )
         check_positive(image_size=image_size, batch_size=batch_size)
         if labels_per_class is not None:

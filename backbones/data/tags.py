@@ -161,7 +161,7 @@ class Tags(SplitData):
             item = items[int((lengths != counts).nonzero()[0])]
             raise ValueError(
                 f"{' '.join(item.words)!r} has {len(item.words)} words and a tag for each, but the "
-                "vocabulary makes another number of tokens of it: use one that gives one token a word"
+                "vocabulary makes another number of tokens of it: use one that gives one token per word"
             )
         return (tokens, lengths), tags
 

@@ -76,7 +76,7 @@ class TextFile(LabeledTexts):
         super().__init__()
         check_positive(batch_size=batch_size)
         if bad_rows not in ("refuse", "skip"):
-            raise ValueError(f'bad_rows={bad_rows!r} is not possible: "refuse" or "skip"')
+            raise ValueError(f'bad_rows={bad_rows!r} is not possible: choose "refuse" or "skip"')
         self.path, self.columns, self.encoding = Path(path).expanduser(), (text, label), encoding
         self.bad_rows, self.vocabulary, self.batch_size, self.seed = bad_rows, vocabulary, batch_size, seed
 

@@ -82,7 +82,7 @@ class Words(SplitData):
         families = {word[:5]: word for word in reversed(rated_words())}
         self.words = sorted(families.values())
         if edges not in ("letters", "meaning"):
-            raise ValueError(f'edges={edges!r} is not possible: "letters" or "meaning"')
+            raise ValueError(f'edges={edges!r} is not possible: choose "letters" or "meaning"')
         if (edges == "meaning") != (vectors is not None):
             raise ValueError(
                 'edges="meaning" and vectors= belong together: the vectors say which words are alike, as '

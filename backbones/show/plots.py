@@ -90,7 +90,7 @@ def class_colours(mask: Tensor) -> Tensor:
     if mask.numel() and not 0 <= int(mask.min()) <= int(mask.max()) <= 255:
         raise ValueError(
             f"labels go from 0 to 255, and these from {mask.min()} to {mask.max()}: if this is no mask but a "
-            "picture in grey, pass it as float"
+            "picture in gray, pass it as float"
         )
     background, *others = CLASS_COLOURS
     colours = [background, *itertools.islice(itertools.cycle(others), 254), UNKNOWN]

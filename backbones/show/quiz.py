@@ -5,6 +5,7 @@ Explorers are `ipywidgets.interact`, in the lessons.
 
 import html
 import random
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import ipywidgets as widgets
 from .progress import QUIZZES, Progress, keep, passed, view
 
 __all__ = ["Progress", "Quiz", "QuizError", "passed"]  # what lessons and labs import from `backbones.explore`
+
+
+CODE = re.compile(r"`([^`\n]+)`")  # in a quiz's file, as in Markdown
 
 
 class QuizError(ValueError):
@@ -34,7 +38,7 @@ class Quiz:
         Args:
             name: of a lesson, "00_what_is_a_backbone"; or the path of a TOML file of [[question]]s, each with
                 a `text` and [[question.option]]s. An option has `text`, `why` and, one in each question,
-                `right = true`.
+                `right = true`. Words between backticks are shown as code, all else as it is written.
         Raises:
             QuizError: no such quiz, a question without exactly one right option, an option without a reason.
         """
@@ -90,11 +94,21 @@ def _spread(questions: list[dict[str, Any]], random_numbers: random.Random) -> N
 def _static(number: int, question: dict[str, Any]) -> str:
     """A question as HTML that needs neither kernel nor script: each option unfolds what is to be said of it."""
     options = "".join(
-        f"<li><details><summary>{html.escape(option['text'])}</summary>"
-        f"<b>{_verdict(option)}</b> {html.escape(option['why'])}</details></li>"
+        f"<li><details><summary>{_marked(option['text'])}</summary>"
+        f"<b>{_verdict(option)}</b> {_marked(option['why'])}</details></li>"
         for option in question["option"]
     )
-    return f"<p><b>{number}. {html.escape(question['text'])}</b></p><ol type='a'>{options}</ol>"
+    return f"<p><b>{number}. {_marked(question['text'])}</b></p><ol type='a'>{options}</ol>"
+
+
+def plain(text: str) -> str:
+    """A text of a quiz's file as a reader sees it, without the backticks around code."""
+    return CODE.sub(r"\1", text)
+
+
+def _marked(text: str) -> str:
+    """A text of a quiz's file as HTML: what stands between backticks is code, and nothing else is markup."""
+    return CODE.sub(r"<code>\1</code>", html.escape(text))
 
 
 def _verdict(option: dict[str, Any]) -> str:
@@ -109,15 +123,15 @@ def _form(quiz: str, number: int, question: dict[str, Any]) -> widgets.VBox:
         trouble = ""
         if option.get("right"):
             _, trouble = keep((quiz, f"question {number}"))
-        reason.value = f"<b>{_verdict(option)}</b> {html.escape(option['why'])} {html.escape(trouble)}"
+        reason.value = f"<b>{_verdict(option)}</b> {_marked(option['why'])} {html.escape(trouble)}"
 
     rows = []
     for letter, option in zip("abcdef", question["option"], strict=False):
-        # The text stands beside the button, because a button's own label does not wrap.
-        button = widgets.Button(
-            description=letter, tooltip=option["text"], layout=widgets.Layout(width="3em", flex="none")
-        )
+        # The text stands beside the button, because a button's own label does not wrap. Its tooltip, which
+        # screen readers say after the letter, is that text without markup.
+        layout = widgets.Layout(width="3em", flex="none")
+        button = widgets.Button(description=letter, tooltip=plain(option["text"]), layout=layout)
         button.on_click(lambda _, option=option: answer(option))
-        rows.append(widgets.HBox([button, widgets.HTML(html.escape(option["text"]))]))
-    title = widgets.HTML(f"<b>{number}. {html.escape(question['text'])}</b>")
+        rows.append(widgets.HBox([button, widgets.HTML(_marked(option["text"]))]))
+    title = widgets.HTML(f"<b>{number}. {_marked(question['text'])}</b>")
     return widgets.VBox([title, *rows, reason], layout=widgets.Layout(margin="0 0 1em 0"))

@@ -58,7 +58,6 @@ def container_command(
     options: Sequence[str] = (),
     exports: Sequence[tuple[str, Path]] = (),
     program: str | None = None,
-    data: Path | None = None,
 ) -> list[str]:
     """The command that grades in a container.
 
@@ -70,7 +69,6 @@ def container_command(
         options: further ones of `python -m grading grade`, without paths.
         exports: the system and its file, as for `--export`.
         program: docker or podman; by itself the one that is installed.
-        data: the folder of texts and weights that the set-up fetched; some labs need it.
 
     Raises:
         CourseError: for a path that cannot be shown to a container.
@@ -95,8 +93,6 @@ def container_command(
         command += ["--security-opt", "label=disable"]  # else SELinux hides the folders that are shown
     command += ["--env", "HOME=/home", "--env", "PYTHONDONTWRITEBYTECODE=1", "--workdir", "/course"]
     command += mount(root, "/course") + mount(source, inside) + mount(out, "/graded", writable=True)
-    if data is not None:
-        command += mount(data, "/home/.backbones")
     asked = [*options]
     for number, (system, file) in enumerate(exports):
         shown = f"/exports/{number}/{file.name}"

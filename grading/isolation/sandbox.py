@@ -138,9 +138,6 @@ def tests_command(bubblewrap: str | None, number: int, limits: Limits) -> list[s
         shown += ["--ro-bind-try", name, name]
     for name in ("backbones", "grading", "notebooks", "pyproject.toml"):
         shown += ["--ro-bind", str(COURSE / name), str(COURSE / name)]
-    cache = Path.home() / ".backbones"
-    if cache.exists():
-        shown += ["--ro-bind", str(cache), "/home/.backbones"]
     environment = {
         "PYTHONPATH": str(COURSE),
         "MALLOC_PERTURB_": "165",  # what is freed is overwritten: torch.empty shows no tests
@@ -152,7 +149,7 @@ def tests_command(bubblewrap: str | None, number: int, limits: Limits) -> list[s
 
 
 CLOSED = ("--remount-ro", "/")  # it is a folder in memory, and files in it would have no limit
-KEPT = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "BACKBONES_DATA")
+KEPT = ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
 
 def start(command_of, **popen) -> tuple[subprocess.Popen, socket.socket]:

@@ -176,6 +176,16 @@ BROKEN = {
     "no self-check": (lambda toy: rename(toy, "## Self-check", "Quiz"), "'Self check'"),
     "no takeaways": (lambda toy: rename(toy, "Takeaways", "End"), "'Takeaways'"),
     "no references": (lambda toy: rename(toy, "References", "Read"), "'References'"),
+    "a lab without a link above": (
+        lambda toy: rename(toy, "**Minutes.** 1", "| **Time** | 1 minute, then lab01. |"),
+        "lab01 without a link",
+    ),
+    "a lab without a link below": (
+        lambda toy: rename(
+            toy, "It was.", "It was.\n\n**Next:** [lab01](../labs/lab01_x/lab01.ipynb), lab02"
+        ),
+        "lab02 without a link",
+    ),
     "no year": (lambda toy: rename(toy, "1950", "long ago"), "name no year or no link"),
 }
 

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -219,6 +221,13 @@ def test_all_that_is_missing_is_said_with_its_lessons_and_the_command(folder, mo
         assert line.startswith(f"Lessons {lessons}")
         assert "neither pip nor uv" in line
         assert archives.COMMAND in line
+        assert f"`{sys.executable} -m ensurepip` brings pip" in line
+
+
+def test_the_command_names_the_python_that_holds_the_course():
+    """Outside an activated environment "python" is another one, or there is none."""
+    command = re.match("`(.*?)`", archives.COMMAND)[1]
+    assert shlex.split(command) == [sys.executable, "-m", "backbones.archives"]
 
 
 def test_the_reason_of_the_installer_is_passed_on(folder, monkeypatch, capsys):

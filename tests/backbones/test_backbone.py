@@ -71,6 +71,19 @@ def test_a_name_is_a_text(name):
         create_backbone(name)
 
 
+def test_an_option_that_is_missing_or_unknown_is_named_and_no_other() -> None:
+    with pytest.raises(BackboneError, match=r"^create_backbone\('gru'\) cannot be built: .*'vocab_size'"):
+        create_backbone("gru")
+    with pytest.raises(
+        BackboneError, match=r"^create_backbone\('gcn', width=\.\.\.\) cannot be built: .*'in_features'"
+    ):
+        create_backbone("gcn", width=8)
+    with pytest.raises(
+        BackboneError, match=r"^create_backbone\('resnet18', stride=\.\.\.\) cannot .*'stride'"
+    ):
+        create_backbone("resnet18", stride=16)
+
+
 @pytest.mark.slow
 def test_timm_s_name_with_the_tag_of_its_weights_works():
     plain, tagged = (create_backbone(name) for name in ("resnet18", "resnet18.fb_swsl_ig1b_ft_in1k"))

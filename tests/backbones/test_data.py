@@ -148,7 +148,7 @@ def test_impossible_options_are_named(options, sentence):
 
 @BOTH
 def test_impossible_labels_and_channels_are_named(kind):
-    with pytest.raises(ValueError, match="channels=2 is not possible: 1 for gray"):
+    with pytest.raises(ValueError, match="channels=2 is not possible: choose 1 for gray"):
         kind(channels=2)
     with pytest.raises(ValueError, match="labels_per_class=0 is too small"):
         kind(labels_per_class=0)
@@ -245,7 +245,7 @@ def test_an_unknown_photo_lists_those_there_are():
 
 
 def test_a_missing_file_or_package_says_what_to_install(tmp_path, monkeypatch):
-    sentence = "skimage/data/.*`pip install --force-reinstall scikit-image`"
+    sentence = "skimage/data/.*`pip install --force-reinstall --no-deps scikit-image`"
     empty = type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     for spec in (empty, None):
         monkeypatch.setattr(images, "find_spec", lambda package, spec=spec: spec)

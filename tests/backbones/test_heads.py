@@ -184,7 +184,9 @@ def test_padding_does_not_count_in_the_average():
 def test_features_without_a_size_are_refused_in_words():
     head = PositionHead(ByStride({2: 1}), num_classes=1)
     for maps in ({2: torch.rand(1, 1, 2, 2)}, Features({2: torch.rand(1, 1, 2, 2)})):
-        with pytest.raises(BackboneError, match=r"that do not say .* return Features\(maps, size="):
+        with pytest.raises(
+            BackboneError, match=r"given a \w+ that does not say .* return Features\(maps, size="
+        ):
             head(maps)
 
 

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import ipywidgets as widgets
 import pytest
 
 from backbones.explore import Quiz, QuizError
@@ -57,3 +58,47 @@ def test_the_order_is_the_same_each_time_and_loses_nothing(tmp_path: Path) -> No
         assert question["option"][right_place(question)]["text"].endswith("y")
     (tmp_path / "other.toml").write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     assert repr(Quiz(tmp_path / "other.toml")) != repr(first)
+
+
+HOSTILE = """
+[[question]]
+text = "Is `x < <b>y</b>` more than <b>one</b> `letter?"
+[[question.option]]
+text = "`print('<b>')` & <script>"
+why = "No: `a` and `b` are <i>code</i>."
+right = true
+[[question.option]]
+text = "No `code` at <b>all</b>"
+why = "Neither."
+"""
+QUESTION = "Is <code>x &lt; &lt;b&gt;y&lt;/b&gt;</code> more than &lt;b&gt;one&lt;/b&gt; `letter?"
+OPTIONS = {
+    "print('<b>') & <script>": "<code>print(&#x27;&lt;b&gt;&#x27;)</code> &amp; &lt;script&gt;",
+    "No code at <b>all</b>": "No <code>code</code> at &lt;b&gt;all&lt;/b&gt;",
+}
+WHY = "No: <code>a</code> and <code>b</code> are &lt;i&gt;code&lt;/i&gt;."
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Quiz:
+    """A quiz whose texts hold tags, code, and a backtick that has no other."""
+    monkeypatch.setenv("BACKBONES_PROGRESS", "off")
+    (tmp_path / "hostile.toml").write_text(HOSTILE, encoding="utf-8")
+    return Quiz(tmp_path / "hostile.toml")
+
+
+def test_buttons_show_code_as_code_and_tags_as_text(hostile: Quiz) -> None:
+    title, *rows, reason = hostile.form().children[0].children
+    assert title.value == f"<b>1. {QUESTION}</b>"
+    assert {row.children[0].tooltip: row.children[1].value for row in rows} == OPTIONS
+    assert [type(row.children[0]) for row in rows] == [widgets.Button] * 2  # pressed by keyboard
+    assert [row.children[0].description for row in rows] == ["a", "b"]
+    rows[right_place(hostile.questions[0])].children[0].click()
+    assert WHY in reason.value
+
+
+def test_without_a_kernel_too(hostile: Quiz) -> None:
+    page = hostile._repr_html_()
+    for shown in (f"<b>1. {QUESTION}</b>", WHY, *OPTIONS.values()):
+        assert shown in page
+    assert "`x < <b>y</b>`" in repr(hostile)  # plain text stays as it was written

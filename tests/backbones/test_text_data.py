@@ -359,7 +359,7 @@ def test_some_names_of_the_training_sentences_are_unknown_too(tags):
 
 def test_a_vocabulary_of_other_tokens_is_refused(tags):
     data = ready(Tags, count=10, vocabulary=Vocabulary.of(["letters"], split=list))
-    with pytest.raises(ValueError, match="one token a word"):
+    with pytest.raises(ValueError, match="one token per word"):
         next(iter(data.train_dataloader()))
 
 

@@ -286,7 +286,7 @@ def test_normalize_says_what_is_wrong(small, images, advice):
         ((RGB * 255).byte(), r"uint8 \(0\.\.255\): pass them through backbone\.normalize\(images\) first"),
         (
             (RGB * 255).long(),
-            r"must be float and normalized, these are torch\.int64: use backbone\.normalize",
+            r"these are torch\.int64: if they go from 0 to 255, backbone\.normalize\(images\.to\(torch\.uint8\)\)",
         ),
         (RGB[0], r"\(B, 3, H, W\), got shape \(3, 32, 32\); add the batch dimension with images\[None\]"),
         (RGB[0, 0], r"a batch of images \(B, 3, H, W\), got shape \(32, 32\)\."),

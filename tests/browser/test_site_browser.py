@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from authoring.notebooks import ROOT, lessons
 from backbones.explore import Quiz
+from backbones.show.quiz import plain
 from grading.labs import find_labs
 
 pytestmark = pytest.mark.slow
@@ -144,7 +145,7 @@ def test_a_quiz_is_answered_by_keyboard(site: Path, page: Page) -> None:
     page.goto((site / f"{FIRST}.html").as_uri())
     question = Quiz(Path(FIRST).name).questions[0]
     for option in question["option"]:
-        answer = page.locator("details", has_text=option["why"])
+        answer = page.locator("details", has_text=plain(option["why"]))
         verdict = answer.locator("b")
         expect(verdict).to_be_hidden()
         answer.locator("summary").focus()

@@ -37,7 +37,7 @@ def test_the_command_to_the_letter(tmp_path):
 
 def test_only_the_results_can_be_written(tmp_path):
     worksheet = hand_in(tmp_path / "grades.csv", "a,b")
-    full = command(tmp_path, exports=[("moodle", worksheet)], data=tmp_path, program="podman")
+    full = command(tmp_path, exports=[("moodle", worksheet)], program="podman")
     mounts = [value for option, value in pairwise(full) if option == "--mount"]
     assert [one for one in mounts if not one.endswith(",readonly")] == [
         f"type=bind,source={tmp_path / 'out'},target=/graded"
