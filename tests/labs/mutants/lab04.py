@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections import Counter, namedtuple
 
 import numpy as np
 import torch
@@ -292,6 +293,31 @@ def float64_goes_out(a, b):
 @wrong("box_iou", "half precision: no pixel is told from the next in a large image")
 def in_half_precision(a, b):
     return torchvision.ops.box_iou(a.half().float(), b.half().float()).nan_to_num()
+
+
+@wrong("box_iou", "a union of at least a millionth: large beside boxes in shares of a large image")
+def union_at_least_a_millionth(a, b):
+    shared = shared_areas(a, b)
+    return shared / (areas(a)[:, None] + areas(b) - shared).clamp(min=1e-6)
+
+
+@wrong("box_iou", "rounded to four digits")
+def rounded_to_four_digits(a, b):
+    return torchvision.ops.box_iou(a, b).nan_to_num().round(decimals=4)
+
+
+@right("box_iou", "a loop that takes the next pair where nothing is shared, float32")
+def next_pair(a, b):
+    out = torch.zeros(len(a), len(b))
+    for n in range(len(a)):
+        for m in range(len(b)):
+            left, top = max(a[n, 0], b[m, 0]).item(), max(a[n, 1], b[m, 1]).item()
+            right_end, bottom = min(a[n, 2], b[m, 2]).item(), min(a[n, 3], b[m, 3]).item()
+            if right_end <= left or bottom <= top:
+                continue
+            shared = (right_end - left) * (bottom - top)
+            out[n, m] = shared / (areas(a[n, None]) + areas(b[m, None]) - shared).item()
+    return out
 
 
 # Exercise 2: nms --------------------------------------------------------------------------------------------
@@ -670,6 +696,30 @@ def sigmoid_of_the_scores(boxes, scores, labels, threshold=0.5):
     return per_class(boxes, scores.sigmoid(), labels, threshold)
 
 
+@wrong("nms", "at most 100 boxes, as detectors give them")
+def at_most_100(boxes, scores, labels, threshold=0.5):
+    return greedy(boxes, scores, labels, lambda iou, same: same and iou > threshold)[:100]
+
+
+@wrong("nms", "boxes of a low score are left out")
+def low_scores_left_out(boxes, scores, labels, threshold=0.5):
+    kept = greedy(boxes, scores, labels, lambda iou, same: same and iou > threshold)
+    return kept[scores[kept] > 0.05]
+
+
+@right("nms", "a list of rows that gets shorter, max by key")
+def a_shorter_list(boxes, scores, labels, threshold=0.5):
+    left, kept = list(range(len(boxes))), []
+    while left:
+        best = max(left, key=lambda row: scores[row].item())  # of equal ones the first
+        kept.append(best)
+        iou = torchvision.ops.box_iou(boxes[best, None], boxes)[0]
+        left = [
+            row for row in left if row != best and not (labels[row] == labels[best] and iou[row] > threshold)
+        ]
+    return torch.LongTensor(kept)
+
+
 # Exercise 3: merge_pyramid ----------------------------------------------------------------------------------
 
 
@@ -1020,6 +1070,25 @@ def thaws_the_layers(features, lateral, smooth):
     return merge(features, lateral, smooth)
 
 
+@wrong("merge_pyramid", "ReLU behind the smoothing layers")
+def relu_behind(features, lateral, smooth):
+    return {stride: maps.relu() for stride, maps in merge(features, lateral, smooth).items()}
+
+
+@right(
+    "merge_pyramid", "nearest neighbors by torchvision's resize; nothing yet is a tensor without dimensions"
+)
+def by_resize(features, lateral, smooth):
+    nearest = torchvision.transforms.InterpolationMode.NEAREST
+    out, above = {}, torch.zeros(())
+    for stride, maps in sorted(features.items(), key=lambda pair: -pair[0]):
+        if above.ndim:
+            above = torchvision.transforms.functional.resize(above, list(maps.shape[2:]), nearest)
+        above = above + lateral[stride](maps)
+        out[stride] = smooth[stride](above)
+    return out
+
+
 # Exercise 4: confusion_matrix -------------------------------------------------------------------------------
 
 
@@ -1343,6 +1412,37 @@ def by_way_of_uint8(prediction, truth, num_classes, ignore=255):
     return count(prediction[counts], truth[counts], num_classes)
 
 
+@wrong("confusion_matrix", "torchmetrics, which refuses a single class")
+def two_classes_at_least(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    return multiclass_confusion_matrix(prediction, truth, num_classes, ignore_index=ignore)
+
+
+@wrong("confusion_matrix", "the truth in the prediction's type, which may be narrower")
+def in_the_predictions_type(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    truth = truth.to(prediction.dtype)
+    counts = truth != ignore
+    return count(prediction[counts], truth[counts], num_classes)
+
+
+@right("confusion_matrix", "a Counter of pairs")
+def counter_of_pairs(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    pairs = Counter(zip(truth.flatten().tolist(), prediction.flatten().tolist(), strict=True))
+    classes = range(num_classes)
+    return torch.tensor([[0 if t == ignore else pairs[t, p] for p in classes] for t in classes])
+
+
+@right("confusion_matrix", "scatter_add: ignored pixels weigh nothing")
+def ignored_weigh_nothing(prediction, truth, num_classes, ignore=255):
+    check_shapes(prediction, truth)
+    t, p = truth.long().reshape(-1), prediction.long().reshape(-1)
+    slots = torch.where(t == ignore, 0, num_classes * t + p)
+    counts = torch.zeros(num_classes**2, dtype=torch.long).scatter_add(0, slots, (t != ignore).long())
+    return counts.unflatten(0, (num_classes, num_classes))
+
+
 # Exercise 5: mean_iou ---------------------------------------------------------------------------------------
 
 
@@ -1608,6 +1708,13 @@ def numpy_mean_in_a_list(confusion):
     return [iou, there.mean() if there.size else np.float64("nan")]
 
 
+@right("mean_iou", "a named tuple; the diagonal by einsum")
+def a_named_tuple(confusion):
+    hits = torch.einsum("ii->i", confusion)
+    iou = hits / (confusion.sum(0) + confusion.sum(1) - hits)
+    return namedtuple("Result", "iou mean")(iou, float(iou[~iou.isnan()].mean()))
+
+
 # Exercise 6: checksum ---------------------------------------------------------------------------------------
 
 
@@ -1835,6 +1942,23 @@ def contiguous_first(module):
     for tensor in module.state_dict().values():
         digest.update(memoryview(tensor.cpu().clone().contiguous().numpy().reshape(-1)).tobytes())
     return digest.hexdigest()
+
+
+@wrong("checksum", "nan counts as 0")
+def nan_as_zero(module):
+    return sha256(tensor.nan_to_num() for tensor in module.state_dict().values())
+
+
+@wrong("checksum", "adds 0 to be sure of a copy: minus zero becomes plus zero")
+def adds_zero(module):
+    tensors = module.state_dict().values()
+    return sha256(t if t.dtype == torch.bool else t + 0 for t in tensors)
+
+
+@right("checksum", "of a deep copy, as views of bytes")
+def of_a_deep_copy(module):
+    tensors = copy.deepcopy(module).state_dict().values()
+    return sha256(tensor.contiguous().flatten().view(torch.uint8) for tensor in tensors)
 
 
 # Exercise 7: swap_head --------------------------------------------------------------------------------------
@@ -2129,3 +2253,16 @@ class RunsTwice(Network):
 @wrong("swap_head", "a call runs the backbone twice")
 def runs_twice(network, head):
     return RunsTwice(network.backbone, head)
+
+
+@wrong("swap_head", "clears all gradients, which an optimizer may still have to use")
+def clears_all_gradients(network, head):
+    network.zero_grad()
+    head.zero_grad()
+    return Network(network.backbone, head)
+
+
+@right("swap_head", "a deep copy that is told what not to copy")
+def told_what_not_to_copy(network, head):
+    parts = {id(network.backbone): network.backbone, id(network.head): head}
+    return copy.deepcopy(network, parts)

@@ -1,12 +1,14 @@
 """Answers to lab 05 that learners could write: wrong ones must lose points, right ones keep all of them."""
 
 import copy
+from fractions import Fraction
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from lab_runner import Answers
 from torch import nn
+from torchvision.transforms.functional import resize
 
 answers = Answers()
 wrong, right = answers.wrong, answers.right
@@ -254,6 +256,28 @@ def by_fourier(x, weight, rate=1):
     return torch.fft.irfft2(product, size)[..., :height, :width]
 
 
+@wrong("atrous_conv2d", "shifts the map in a circle: what leaves on one side comes back on the other")
+def in_a_circle(x, weight, rate=1):
+    size = weight.shape[-1]
+    out = 0
+    for row in range(size):
+        for column in range(size):
+            shift = (size // 2 - row) * rate, (size // 2 - column) * rate
+            out = out + torch.einsum("bchw,nc->bnhw", x.roll(shift, (2, 3)), weight[:, :, row, column])
+    return out
+
+
+@right("atrous_conv2d", "image by image, F.linear over the windows")
+def image_by_image(x, weight, rate=1):
+    size = weight.shape[-1]
+    padding = (size - 1) * rate // 2
+    maps = []
+    for image in x:
+        windows = F.unfold(image[None], (size, size), (rate, rate), (padding, padding))[0]
+        maps.append(F.linear(windows.T, weight.flatten(1)).T.unflatten(1, image.shape[1:]))
+    return torch.stack(maps)
+
+
 # Exercise 2: atrous_field, rates_for ------------------------------------------------------------------------
 
 
@@ -466,6 +490,26 @@ def rates_in_numpy(output_stride):
     if rest.any():
         raise NoSuchRates(output_stride)
     return tuple(rates)
+
+
+@wrong("atrous_field", "rate and stride added: the same where one of them is 1")
+def rate_and_stride_added(field, stride, size, rate):
+    return field + (size - 1) * (stride + rate - 1)
+
+
+@wrong("atrous_field", "the larger of rate and stride: the same where one of them is 1")
+def the_larger_of_the_two(field, stride, size, rate):
+    return field + (size - 1) * max(stride, rate)
+
+
+@right("rates_for", "fractions")
+def by_fractions(output_stride):
+    if output_stride <= 0:
+        raise ValueError("an output stride is 1 or more")
+    rates = [Fraction(16 * rate, output_stride) for rate in (6, 12, 18)]
+    if any(rate.denominator > 1 for rate in rates):
+        raise ValueError(f"{rates} are not whole")
+    return tuple(map(int, rates))
 
 
 # Exercise 3: aspp -------------------------------------------------------------------------------------------
@@ -713,6 +757,45 @@ def mean_by_einsum(layers, x):
     return layers.project(torch.concat(branches, 1))
 
 
+@wrong("aspp", "the pooled vector as wide as the first branch")
+def as_wide_as_the_first(layers, x):
+    branches = branches_of(layers, x)
+    vector = layers.pooling(x.mean(dim=(2, 3), keepdim=True))
+    return layers.project(torch.cat([*branches, vector.expand_as(branches[0])], dim=1))
+
+
+@wrong("aspp", "the mean of a detached map: the layer learns, the backbone hears nothing of it")
+def mean_of_a_detached_map(layers, x):
+    vector = layers.pooling(x.detach().mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+    return layers.project(torch.cat([*branches_of(layers, x), vector], dim=1))
+
+
+@wrong("aspp", "layers by their order, not by their names")
+def layers_by_order(layers, x):
+    one, atrous, pooling, project = layers.children()
+    vector = pooling(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+    return project(torch.cat([one(x), *(layer(x) for layer in atrous), vector], dim=1))
+
+
+@wrong("aspp", "the vector is spread first: its layer sees each mean many times")
+def spread_first(layers, x):
+    spread = x.mean(dim=(2, 3), keepdim=True).expand_as(x)
+    return layers.project(torch.cat([*branches_of(layers, x), layers.pooling(spread)], dim=1))
+
+
+@wrong("aspp", "dropout behind the projection, as the package has it")
+def dropout_behind(layers, x):
+    out = layers.project(torch.cat([*branches_of(layers, x), pooled(layers, x)], dim=1))
+    return F.dropout(out, 0.1, layers.training)
+
+
+@right("aspp", "average pooling by a window as large as the map, tiles")
+def window_as_large_as_the_map(layers, x):
+    vector = layers.pooling(F.avg_pool2d(x, x.shape[2:]))
+    branches = [*branches_of(layers, x), torch.tile(vector, (1, 1, *x.shape[2:]))]
+    return layers.project(torch.cat(branches, dim=-3))
+
+
 # Exercise 4: decode -----------------------------------------------------------------------------------------
 
 
@@ -944,6 +1027,24 @@ def by_matrices(layers, deep, low_level):
     detail = layers.reduce(low_level)
     rows, columns = (weights(*pair) for pair in zip(deep.shape[2:], detail.shape[2:], strict=True))
     return layers.refine(torch.cat([rows @ deep @ columns.T, detail], dim=1))
+
+
+@wrong("decode", "layers by their order, not by their names")
+def decoder_layers_by_order(layers, deep, low_level):
+    reduce, refine = layers.children()
+    return refine(torch.cat([enlarge(deep, low_level.shape[2:]), reduce(low_level)], dim=1))
+
+
+@wrong("decode", "48 low-level channels at most, as the paper has them")
+def at_most_48_channels(layers, deep, low_level):
+    detail = layers.reduce(low_level)[:, :48]
+    return layers.refine(torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1))
+
+
+@right("decode", "torchvision's resize")
+def by_resize(layers, deep, low_level):
+    large = resize(deep, list(low_level.shape[2:]), antialias=False)
+    return layers.refine(torch.cat([large, layers.reduce(low_level)], dim=1))
 
 
 # Exercise 5: head_inputs, segment ---------------------------------------------------------------------------
@@ -1276,6 +1377,30 @@ def classifier_without_gradients(backbone, head, images):
 def views_the_images(backbone, head, images):
     batch = images.view(-1).unflatten(0, images.shape)
     return enlarge(run(backbone, head, batch), images.shape[2:])
+
+
+@wrong("segment", "a batch of one loses its dimension")
+def squeezed(backbone, head, images):
+    return enlarge(run(backbone, head, images), images.shape[2:]).squeeze()
+
+
+@wrong("segment", "a ReLU behind ASPP, whose layers have one already, and other heads may not")
+def relu_behind_aspp(backbone, head, images):
+    features = backbone(images)
+    deep = head.aspp(features[max(features)]).relu()
+    return enlarge(head.classifier(head.decoder(deep, features[4])), images.shape[2:])
+
+
+@wrong("segment", "the deepest of those behind stride 4, of which there may be none")
+def deeper_than_four(backbone, head, images):
+    features = backbone(images)
+    deep = head.aspp(features[max(stride for stride in features if stride > 4)])
+    return enlarge(head.classifier(head.decoder(deep, features[4])), images.shape[2:])
+
+
+@right("segment", "torchvision's resize")
+def logits_by_resize(backbone, head, images):
+    return resize(run(backbone, head, images), list(images.shape[2:]), antialias=False)
 
 
 # Exercise 6: swap_backbone ----------------------------------------------------------------------------------
@@ -1618,3 +1743,42 @@ def list_of_the_two(model, backbone, build):
         del old[name]
     new.head.load_state_dict(old, strict=False)
     return [new, lost]
+
+
+@wrong("swap_backbone", "what has as many numbers goes over, reshaped")
+def goes_over_reshaped(model, backbone, build):
+    new = build(backbone)
+    old, fresh = model.head.state_dict(), new.head.state_dict()
+    fits = {name: v.reshape(fresh[name].shape) for name, v in old.items() if v.numel() == fresh[name].numel()}
+    new.head.load_state_dict(fits, strict=False)
+    return new, {
+        name: (tuple(v.shape), tuple(fresh[name].shape)) for name, v in old.items() if name not in fits
+    }
+
+
+@wrong("swap_backbone", "the counters of batch norm, of no dimension, stay behind")
+def counters_stay_behind(model, backbone, build):
+    new = build(backbone)
+    return new, carry_over(model, new, lambda name: "num_batches" not in name)
+
+
+@wrong("swap_backbone", "counters become floating numbers")
+def counters_in_floats(model, backbone, build):
+    new = build(backbone)
+    changed = carry_over(model, new)
+    for part in new.head.modules():
+        for name, tensor in part._buffers.items():
+            if tensor is not None:
+                part._buffers[name] = tensor.float()
+    return new, changed
+
+
+@right("swap_backbone", "the whole network's tensors, those of the head by their prefix")
+def by_prefix(model, backbone, build):
+    new = build(backbone)
+    old = {name: value for name, value in model.state_dict().items() if name.startswith("head.")}
+    fresh = new.state_dict()
+    fits = {name: value for name, value in old.items() if value.shape == fresh[name].shape}
+    new.load_state_dict(fits, strict=False)
+    lost = {name: (old[name].shape, fresh[name].shape) for name in old if name not in fits}
+    return new, {name.removeprefix("head."): shapes for name, shapes in lost.items()}
