@@ -60,7 +60,8 @@ def lab(*options: str) -> None:
         own.append("--no-browser")
         say("Open the address that appears below in a browser.")
         if "SSH_CONNECTION" in os.environ:
-            say("From your own computer, reach it through: ssh -L 8888:localhost:8888 YOU@THIS_MACHINE (8888: the port below)")
+            tunnel = "ssh -L 8888:localhost:8888 YOU@THIS_MACHINE"
+            say(f"From your own computer, reach it through: {tunnel} (8888: the port below)")
     say("To stop JupyterLab: Ctrl-C here, twice.")
     # Our settings come first: no instructor menus even where nbgrader is installed, no news pop-ups.
     config = [str(ROOT / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
