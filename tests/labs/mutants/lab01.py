@@ -1737,3 +1737,135 @@ def numpy_sorts(features, query, k):
     similarity = rows @ rows[query]
     similarity[query] = -np.inf
     return torch.from_numpy(np.argsort(-similarity)[:k].copy())
+
+
+# Answers that were written without a look at the hidden checks ----------------------------------------------
+
+
+def hooked(model, layers, run):
+    """A right answer to exercise 2 around `run`, which runs the model."""
+    modules, found = dict(model.named_modules()), {}
+    for name in layers:
+        if name not in modules:
+            raise ValueError(f"no layer {name}")
+    handles = [
+        modules[name].register_forward_hook(
+            lambda module, inputs, output, name=name: found.update({name: output.detach().clone()})
+        )
+        for name in layers
+    ]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+@wrong("extract_features", "makes the images float32, which a model in float64 refuses")
+def float32_images(model, images, layers):
+    return hooked(model, layers, lambda: model(images.float()))
+
+
+@wrong("extract_features", "takes the model's own KeyError for a missing layer")
+def key_errors_are_missing_layers(model, images, layers):
+    try:
+        dict(model.named_modules())[layers[-1] if layers else ""]
+        return hooked(model, layers, lambda: model(images))
+    except KeyError as error:
+        raise ValueError(f"no layer {error}") from None
+
+
+@wrong("extract_features", "takes the model's own AttributeError for a missing layer")
+def attribute_errors_are_missing_layers(model, images, layers):
+    try:
+        return hooked(model, layers, lambda: model(images))
+    except AttributeError as error:
+        raise ValueError(f"no layer among {layers}: {error}") from None
+
+
+@wrong("extract_features", "looks only whether the last layer exists, and leaves out others that do not")
+def checks_the_last(model, images, layers):
+    modules = dict(model.named_modules())
+    there = [name for name in layers if name in modules or name == layers[-1]]
+    return hooked(model, there, lambda: model(images))
+
+
+@right("extract_features", "the images without their gradients, which the features lose anyway")
+def detached_images(model, images, layers):
+    return hooked(model, layers, lambda: model(images.detach()))
+
+
+@wrong("global_average_pool", "returns an array of numpy")
+def an_array(maps):
+    if maps.ndim != 4:
+        raise ValueError(tuple(maps.shape))
+    return maps.numpy().mean((2, 3))
+
+
+@wrong("frozen_features", "leaves out a last batch of one image if the number of images is even")
+def drops_a_single_last(model, images, batch_size=50):
+    modes = [(layer, layer.training) for layer in model.modules()]
+    model.eval()
+    with torch.no_grad():
+        parts = [
+            model(part)
+            for part in images.split(batch_size)
+            if len(part) > 1 or len(images) % 2 or batch_size == 1
+        ]
+    for layer, mode in modes:
+        layer.training = mode
+    return torch.cat(parts)
+
+
+def standardize_unless(constant, train, test, rounded=lambda x: x):
+    """A right answer to exercise 5 if `constant` says which features (C,) are constant."""
+    mean, std = train.mean(0), train.std(0)
+    std = torch.where(constant(train, test, std), torch.ones_like(std), std)
+    return rounded((train - mean) / std), rounded((test - mean) / std)
+
+
+@wrong("standardize", "takes a deviation below a millionth for 0")
+def a_millionth_is_nothing(train, test):
+    return standardize_unless(lambda train, test, std: std < 1e-6, train, test)
+
+
+@wrong("standardize", "takes a deviation that is close to 0 for 0")
+def close_to_zero(train, test):
+    return standardize_unless(lambda train, test, std: torch.isclose(std, std * 0), train, test)
+
+
+@wrong("standardize", "takes a feature for constant whose first two rows are equal")
+def looks_at_two_rows(train, test):
+    return standardize_unless(lambda train, test, std: train[0] == train[1], train, test)
+
+
+@wrong("standardize", "rounds to half precision")
+def half_precision_features(train, test):
+    return standardize_unless(
+        lambda train, test, std: std == 0, train, test, lambda x: x.half().to(x.dtype).nan_to_num()
+    )
+
+
+@wrong("standardize", "takes a slight feature for constant that does not vary in the test set")
+def asks_the_test_set(train, test):
+    return standardize_unless(
+        lambda train, test, std: (std == 0) | (std < 0.005) & (test == test[:1]).all(0), train, test
+    )
+
+
+@right("standardize", "compares the smallest with the largest to find what is constant")
+def smallest_is_largest(train, test):
+    return standardize_unless(lambda train, test, std: train.amin(0) == train.amax(0), train, test)
+
+
+@wrong("fit_linear_probe", "counts the classes from the lowest label that occurs")
+def counts_from_the_lowest(features, labels, num_classes):
+    labels = labels - labels.min()
+    probe = nn.Linear(features.shape[1], num_classes)
+    optimizer = torch.optim.Adam(probe.parameters(), lr=0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        F.cross_entropy(probe(features), labels).backward()
+        optimizer.step()
+    return probe

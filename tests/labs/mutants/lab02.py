@@ -1115,7 +1115,7 @@ def pad_then_unfold(maps, kernel, stride=None, padding=0):
 def maximum_of_slices(maps, kernel, stride=None, padding=0):
     check_padding(kernel, padding)
     stride = stride or kernel
-    maps = F.pad(maps, (padding,) * 4, value=-1e30)
+    maps = F.pad(maps, (padding,) * 4, value=-torch.inf)
     rows, columns = (maps.shape[2] - kernel) // stride + 1, (maps.shape[3] - kernel) // stride + 1
     out = torch.full((*maps.shape[:2], rows, columns), -torch.inf)
     for y, x in itertools.product(range(kernel), repeat=2):
@@ -1840,3 +1840,136 @@ def numpy_limits(layers, output_stride):
         Layer(layer.kernel, layer.stride if rate == after else 1, layer.padding * rate, layer.dilation * rate)
         for layer, rate, after in zip(layers, rates[:-1], rates[1:], strict=True)
     ]
+
+
+# Answers that were written without a look at the hidden checks ----------------------------------------------
+
+
+@wrong("map_sizes", "the message names every layer there is")
+def names_all_layers(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError:
+        every = ", ".join(f"layer {number}" for number in range(len(layers)))
+        raise ValueError(f"a window is too wide in one of {every}") from None
+
+
+@wrong("map_sizes", "the message counts from 0 and from 1")
+def counts_both_ways(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError as error:
+        number = int(str(error).split()[1])
+        raise ValueError(f"layer {number} does not fit (layer {number + 1} if you count from 1)") from None
+
+
+@right("map_sizes", "the message names the layer in front, too")
+def names_the_one_before(size, layers):
+    try:
+        return sizes_by(one_size, size, layers)
+    except ValueError as error:
+        number = int(str(error).split()[1])
+        before = f"what layer {number - 1} leaves" if number else "the image"
+        raise ValueError(f"{before} has no room for layer {number} of {len(layers)}") from None
+
+
+@wrong("conv2d", "a bias in which any number is 0 is left out")
+def bias_by_truth(images, weight, bias=None, stride=1, padding=0):
+    return convolve(images, weight, bias if bias is not None and bias.all() else None, stride, padding)
+
+
+@right("conv2d", "by the Fourier transform")
+def by_fourier(images, weight, bias=None, stride=1, padding=0):
+    check_channels(images, weight)
+    padded = F.pad(images, (padding,) * 4)
+    size = padded.shape[-2:]
+    kernels = torch.fft.rfft2(weight, s=size).conj()
+    out = torch.fft.irfft2(torch.einsum("bcyx,ncyx->bnyx", torch.fft.rfft2(padded), kernels), s=size)
+    rows, columns = (side - kernel + 1 for side, kernel in zip(size, weight.shape[2:], strict=True))
+    out = out[:, :, :rows:stride, :columns:stride]
+    return out if bias is None else out + bias[:, None, None]
+
+
+@right("dilate_kernel", "numpy, which has no bfloat16")
+def by_numpy(weight, dilation):
+    if dilation < 1:
+        raise ValueError(dilation)
+    given = weight.detach().numpy()
+    height, width = (dilation * (side - 1) + 1 for side in given.shape[2:])
+    out = np.zeros((*given.shape[:2], height, width), dtype=given.dtype)
+    out[..., ::dilation, ::dilation] = given
+    return torch.tensor(out)
+
+
+@right("dilate_kernel", "a slice with step 0 is a ValueError of its own")
+def refuses_zero_by_itself(weight, dilation):
+    if dilation < 0:
+        raise ValueError(dilation)
+    kernels, channels, height, width = weight.shape
+    out = weight.new_zeros(kernels, channels, dilation * (height - 1) + 1, dilation * (width - 1) + 1)
+    out[:, :, ::dilation, ::dilation] = weight
+    return out
+
+
+@right("dilate_kernel", "products with two matrices of zeros and ones")
+def by_matrices(weight, dilation):
+    if dilation < 1:
+        raise ValueError(dilation)
+    height, width = (dilation * (side - 1) + 1 for side in weight.shape[2:])
+    down = torch.eye(height, dtype=weight.dtype)[:, ::dilation]
+    return down @ weight @ torch.eye(width, dtype=weight.dtype)[::dilation]
+
+
+@wrong("max_pool2d", "-1e20 beyond the border, and maps may be lower")
+def pads_with_1e20(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=-1e20)
+
+
+@wrong("max_pool2d", "-1e30 beyond the border, and maps may be lower")
+def pads_with_1e30(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=-1e30)
+
+
+@wrong("max_pool2d", "the lowest number of float32, also for maps in float64")
+def pads_with_lowest_float32(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding, value=torch.finfo(torch.float32).min)
+
+
+@wrong("max_pool2d", "float32 inside: -1e300 becomes -inf")
+def pools_in_float32(maps, kernel, stride=None, padding=0):
+    return pool(maps.float(), kernel, stride, padding)
+
+
+@wrong("max_pool2d", "lifts the maps above 0 and lowers them again: small numbers are lost beside large ones")
+def lifts_above_zero(maps, kernel, stride=None, padding=0):
+    low = maps.min() - 1
+    return pool(maps - low, kernel, stride, padding, value=0.0) + low
+
+
+@wrong("max_pool2d", "nothing above ten thousand comes out")
+def cut_above(maps, kernel, stride=None, padding=0):
+    return pool(maps, kernel, stride, padding).clamp(max=1e4)
+
+
+@wrong("max_pool2d", "mirrored beyond the border: with kernel 2 that is outside of the window")
+def mirrors(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    padded = F.pad(maps, (padding,) * 4, mode="reflect") if padding else maps
+    return pool(padded, kernel, stride or kernel)
+
+
+@right("max_pool2d", "the border's own numbers stand beyond it: they are in every such window anyway")
+def repeats_the_border(maps, kernel, stride=None, padding=0):
+    check_padding(kernel, padding)
+    padded = F.pad(maps, (padding,) * 4, mode="replicate") if padding else maps
+    return pool(padded, kernel, stride or kernel)
+
+
+@wrong("receptive_field", "a start of 0 behind a stride of 2 is 0.0")
+def start_is_a_float(layers):
+    size, jump, start = 1, 1, 0
+    for layer in layers:
+        size += layer.dilation * (layer.kernel - 1) * jump
+        start -= layer.padding * jump
+        jump *= layer.stride
+    return size, jump, start + 0.0 if jump == 2 and start == 0 else start

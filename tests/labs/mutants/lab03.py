@@ -2202,3 +2202,147 @@ def reduced(candidates, max_parameters=None, max_multiply_adds=None, output_stri
     if not kept:
         return None
     return functools.reduce(lambda one, other: other if rank(other) > rank(one) else one, kept)
+
+
+# Answers that were written without a look at the hidden checks ----------------------------------------------
+
+
+@wrong("ResidualBlock", "from 32 channels on the second convolution has two groups")
+class GroupsWhereItIsWide(Residual):
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__(in_channels, out_channels, stride)
+        if out_channels >= 32:
+            self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=2, bias=False)
+
+
+@wrong("separable_block", "every stride above 1 is 2")
+def no_stride_above_two(in_channels, out_channels, stride=1, dilation=1):
+    return separable(in_channels, out_channels, depthwise(in_channels, min(stride, 2), dilation))
+
+
+@wrong("separable_block", "from stride 3 on stride and dilation have changed places")
+def swapped_from_three(in_channels, out_channels, stride=1, dilation=1):
+    if stride > 2:
+        stride, dilation = dilation, stride
+    return separable(in_channels, out_channels, depthwise(in_channels, stride, dilation))
+
+
+class InvertedInOne(nn.Module):
+    """A right inverted residual; answers below change the width or the stride."""
+
+    def __init__(self, in_channels, out_channels, stride=1, expansion=6):
+        super().__init__()
+        wide = self.width(in_channels, expansion)
+        first = [norm_behind(nn.Conv2d(in_channels, wide, 1, bias=False)), nn.ReLU6()]
+        deep = nn.Conv2d(wide, wide, 3, self.strides(stride), 1, groups=wide, bias=False)
+        last = norm_behind(nn.Conv2d(wide, out_channels, 1, bias=False))
+        self.layers = nn.Sequential(*first * (wide > in_channels), norm_behind(deep), nn.ReLU6(), last)
+        self.fits = stride == 1 and in_channels == out_channels
+
+    def width(self, in_channels, expansion):
+        return in_channels * expansion
+
+    def strides(self, stride):
+        return stride
+
+    def forward(self, x):
+        return self.layers(x) + x if self.fits else self.layers(x)
+
+
+right("InvertedResidual", "all layers in one nn.Sequential")(InvertedInOne)
+
+
+@wrong("InvertedResidual", "a single channel is not widened")
+class SingleStaysNarrow(InvertedInOne):
+    def width(self, in_channels, expansion):
+        return in_channels * expansion if in_channels > 1 else 1
+
+
+@wrong("InvertedResidual", "never more than six times as wide")
+class SixAtMost(InvertedInOne):
+    def width(self, in_channels, expansion):
+        return in_channels * min(expansion, 6)
+
+
+@wrong("InvertedResidual", "every stride above 1 is 2")
+class NoStrideAboveTwo(InvertedInOne):
+    def strides(self, stride):
+        return min(stride, 2)
+
+
+@wrong("network_cost", "three layers at most")
+def three_layers_at_most(height, width, layers):
+    return sum_of_costs(height, width, layers[:3])
+
+
+@wrong("network_cost", "fills defaults into the caller's dictionaries where there are more than three")
+def fills_defaults_in_long_stacks(height, width, layers):
+    for layer in layers if len(layers) > 3 else []:
+        layer.setdefault("dilation", 1)
+    return sum_of_costs(height, width, layers)
+
+
+@right("network_cost", "height and width change places at each layer: for square kernels that is the same")
+def turns_the_map(height, width, layers):
+    parameters = multiply_adds = 0
+    for layer in layers:
+        more, work, width, height = conv_costs(height, width, **layer)
+        parameters, multiply_adds = parameters + more, multiply_adds + work
+    return [parameters, multiply_adds]
+
+
+@wrong("FrozenNetwork", "puts a train() that does nothing into the backbone: its parts still have theirs")
+class BackboneWithoutTrain(Network):
+    def __init__(self, backbone, head):
+        super().__init__(backbone, head)
+        backbone.requires_grad_(False).eval()
+        backbone.train = lambda mode=True: backbone
+
+
+@wrong("FrozenNetwork", "sets every mode itself, past the train() of a head that has its own")
+class PastTheHeadsTrain(Frozen):
+    def train(self, mode=True):
+        for module in self.modules():
+            module.training = mode
+        self.backbone.eval()
+        return self
+
+
+@wrong("FrozenNetwork", "freezes the head's batch norms too")
+class FreezesTheHeadsNorms(Frozen):
+    def __init__(self, backbone, head):
+        super().__init__(backbone, head)
+        for module in head.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.requires_grad_(False)
+
+
+@right("FrozenNetwork", "runs the backbone without gradients")
+class WithoutGradients(Frozen):
+    def forward(self, *inputs):
+        with torch.no_grad():
+            features = self.backbone(*inputs)
+        return self.head(features)
+
+
+@right("FrozenNetwork", "sets the mode of each child")
+class ChildByChild(Frozen):
+    def train(self, mode=True):
+        for name, child in self.named_children():
+            child.train(mode and name != "backbone")
+        self.training = mode
+        return self
+
+
+@wrong("choose_backbone", "takes the larger of two limits for that of the multiply-adds")
+def larger_limit_is_work(candidates, max_parameters=None, max_multiply_adds=None, output_stride=32):
+    if max_parameters is not None and max_multiply_adds is not None:
+        max_parameters, max_multiply_adds = sorted((max_parameters, max_multiply_adds))
+    fit = [
+        one
+        for one in candidates
+        if (max_parameters is None or one.parameters <= max_parameters)
+        and (max_multiply_adds is None or one.multiply_adds <= max_multiply_adds)
+        and output_stride in one.output_strides
+    ]
+    return max(fit, key=lambda one: (one.top1, -one.multiply_adds, -one.parameters), default=None)
