@@ -14,7 +14,7 @@ FILES = [
     "tests/labs/test_labs.py",
     "tests/browser/test_site_browser.py",
     "tests/grading/test_corpus.py",
-    "tests/authoring/test_order.py",
+    "tests/authoring/test_conftest.py",
     "tests/deploy/test_hub.py",
     "tests/backbones/test_cost.py",
 ]
