@@ -1,6 +1,5 @@
 """From a notebook to the cells that the two sides run, and from what they said back to a notebook."""
 
-import ast
 import re
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from grading.isolation.checks import count, reasons, share
 from grading.isolation.needed import skip_unneeded
-from grading.isolation.syntax import parse
+from grading.isolation.syntax import IMPORTS, bound, parse
 from grading.repair import grade_id
 
 HIDDEN = re.compile(
@@ -20,15 +19,8 @@ MAGIC = re.compile(r"^\s*[%!?]|^[^\n]*\?\s*$", re.MULTILINE)
 
 
 def defined(source: str) -> set[str]:
-    """The names that a cell defines or assigns at its top level."""
-    names: set[str] = set()
-    for node in parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            parts = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
-            names |= {one.id for one in parts if isinstance(one.ctx, ast.Store)}
-    return names
+    """The variables that a cell sets at its top level, but for what it imports."""
+    return {name for name, by in bound(parse(source)) if not isinstance(by, IMPORTS)}
 
 
 def asked_for(source: NotebookNode) -> set[str]:
