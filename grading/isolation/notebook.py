@@ -79,13 +79,13 @@ def plain(source: str) -> str:
 
 
 def filling(
-    outcomes: list[dict], mark: str | None = None, free: dict[str, set[int]] | None = None
+    outcomes: list[dict], marks: dict[str, object] | None = None, free: dict[str, set[int]] | None = None
 ) -> Callable[[NotebookNode, dict], tuple]:
     """A step for nbgrader in place of running a notebook: write what the sides said into its cells.
 
     Args:
         outcomes: of its code cells, from Runner.run.
-        mark: a sentence for the top of the notebook.
+        marks: for the notebook's metadata: how it was graded.
         free: for partial credit: of each test cell the checks that count nothing, see `checks.share`.
     """
 
@@ -108,8 +108,7 @@ def filling(
                 cell.outputs.append(
                     new_output("error", ename=name, evalue=text, traceback=lines.splitlines())
                 )
-        if mark:
-            notebook.metadata["backbones_grading"] = mark
+        notebook.metadata.update(marks or {})
         return notebook, resources
 
     return fill_in
