@@ -19,6 +19,7 @@ import nbformat.validator
 from nbformat import NotebookNode
 
 from authoring import notebooks
+from authoring.order import order_problems
 
 MEGABYTES = 1.5
 CODE_LINES, LAB_CODE_LINES, MEDIAN_CODE_LINES = 20, 25, 12  # a learner reads a cell in one look
@@ -274,6 +275,7 @@ EVERY_NOTEBOOK = (
     picture_problems,
     length_problems,
     alone_problems,
+    order_problems,
 )
 
 

@@ -1,18 +1,14 @@
 """Which notebooks there are: the one place that looks for them. Labs it asks `grading.labs` for."""
 
 import argparse
-import tomllib
 from pathlib import Path
 
+from authoring.repository import ROOT, read
 from grading.labs import find_labs
 
-ROOT = Path(__file__).resolve().parent.parent
 # How a notebook begins its first code cell, for who has nothing but this one file (Colab, Kaggle, VS Code). Only a
 # comment: a cell that installed would need the network every time, and change what the learner has installed.
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["backbones"][
-    "repository"
-]
-ALONE = f"# Opened alone? First run, in a new cell: %pip install git+https://github.com/{REPOSITORY}"
+ALONE = f"# Opened alone? First run, in a new cell: %pip install git+{read().code}"
 
 
 def lessons() -> list[Path]:

@@ -17,8 +17,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from authoring.notebooks import ROOT
-
+ROOT = Path(__file__).resolve().parent.parent
 SETTING = re.compile(r'(?m)^(repository = ")[^"\n]*(")')
 # In which words a file names the course's repository. (Other people's repositories are named in others.)
 PLACES = (

@@ -382,8 +382,7 @@ def run_here(options: Options, lab: Lab, collected: Collected) -> tuple["Grader"
 
         with Cluster(options.scheduler, options.sandbox, say=say) as cluster:
             grader = Grader(options.root, lab, options.out, cluster, options.exercises, options.partial)
-            cluster.check(grader.trials())
-            grader.free = grader.passing() if options.partial else None
+            grader.learn(cluster.check(grader.trials()))
             return grader, grade_all(grader, collected.submissions, options.workers or cluster.places())
     from grading.isolation.run import Runner
 

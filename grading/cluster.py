@@ -25,7 +25,7 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from grading.canary import Trial, try_out
+from grading.canary import Trial, Tried, try_out
 from grading.isolation.run import Runner
 from grading.isolation.sandbox import COURSE, Limits
 from grading.labs import CourseError
@@ -78,43 +78,43 @@ class Station:
     Args:
         sandboxed: see Runner.
         limits: see Runner.
+
+    Raises:
+        CourseError: see Runner.
     """
 
     def __init__(self, sandboxed: bool, limits: Limits) -> None:
-        self.sandboxed, self.limits = sandboxed, limits
+        self.runner = Runner(sandboxed, limits)
         self.lock = threading.Lock()
-        self.runner: Runner | None = None
-        self.users, self.passed = 0, False
+        self.users = 0
+        self.tried: Tried | None = None
         self.timer: threading.Timer | None = None
 
-    def check(self, trials: list[Trial]) -> None:
+    def check(self, trials: list[Trial]) -> Tried:
         """Grade the lab's solution and the empty lab, once.
 
         Raises:
             CourseError: see canary.py and Runner.
         """
-        if not self.passed:
-            with self.warm() as runner:
-                runner.allow(*try_out(runner.run, trials, "there"))
-                self.limits = runner.limits
-            self.passed = True
+        if self.tried is None:
+            self.tried = try_out(self.run, trials, "there")
+            self.runner.allow(self.tried.cell_seconds, self.tried.notebook_seconds)
+        return self.tried
 
     def run(self, cells: list[dict]) -> list[dict]:
-        with self.warm() as runner:
-            return runner.run(cells)
+        """See Runner.run."""
+        with self.in_use():
+            return self.runner.run(cells)
 
     @contextlib.contextmanager
-    def warm(self) -> Iterator[Runner]:
-        """The tests' side, for one notebook; a new one where the last has ended."""
+    def in_use(self) -> Iterator[None]:
+        """Until this is over, the tests' side does not rest."""
         with self.lock:
             if self.timer:
                 self.timer.cancel()
-            if self.runner is None or self.runner.process.poll() is not None:
-                self.runner = Runner(self.sandboxed, self.limits)
             self.users += 1
-            runner = self.runner
         try:
-            yield runner
+            yield
         finally:
             with self.lock:
                 self.users -= 1
@@ -126,16 +126,15 @@ class Station:
     def cool(self) -> None:
         """End the tests' side if nobody uses it."""
         with self.lock:
-            if self.runner and not self.users:
-                self.runner.close()
-                self.runner = None
+            if not self.users:
+                self.runner.rest()
 
 
 STATIONS: dict[str, Station] = {}  # on a worker, by what was agreed
 OPENING = threading.Lock()
 
 
-def may_grade(key: str, wanted: dict[str, str], sandboxed: bool, limits: dict, trials: list[Trial]) -> str:
+def may_grade(key: str, wanted: dict[str, str], sandboxed: bool, limits: dict, trials: list[Trial]) -> dict:
     """On a worker: is it fit to grade?
 
     Args:
@@ -146,27 +145,32 @@ def may_grade(key: str, wanted: dict[str, str], sandboxed: bool, limits: dict, t
         trials: what it must get right.
 
     Returns:
-        Why not; "" where it may.
+        {"outcomes": of each trial}, or {"trouble": why it may not}.
     """
     if unlike := differences(wanted, environment()):
-        return (
-            f"it is set up in another way: {unlike}. Install the same course there as here and start it anew"
-        )
-    with OPENING:  # a worker that is asked twice at a time tries once
-        station = STATIONS.get(key) or Station(sandboxed, Limits(**limits))
+        return {
+            "trouble": f"it is set up in another way: {unlike}. Install the same course there as here and start it "
+            "anew"
+        }
+    with OPENING, contextlib.ExitStack() as failing:  # a worker that is asked twice at a time tries once
         try:
-            station.check(trials)
+            if (station := STATIONS.get(key)) is None:
+                station = Station(sandboxed, Limits(**limits))
+                failing.callback(station.runner.close)
+            tried = station.check(trials)
         except CourseError as error:
-            return str(error)
+            return {"trouble": str(error)}
         STATIONS[key] = station
-    return ""
+        failing.pop_all()
+    return {"outcomes": tried.outcomes}
 
 
 def work(key: str, cells: list[dict]) -> dict:
     """On a worker: run one notebook.
 
     Returns:
-        {"outcomes": as Runner.run gives them}, or {"worker": its address, "trouble": why it ran nothing}.
+        {"outcomes": as Runner.run gives them}, {"lost": why it has none of this notebook}, or {"worker": its
+        address, "trouble": why it runs nothing}.
     """
     from distributed import get_worker
 
@@ -174,6 +178,8 @@ def work(key: str, cells: list[dict]) -> dict:
         if key in STATIONS:
             return {"outcomes": STATIONS[key].run(cells)}
         trouble = "it is another process than the one that was asked"
+    except RuntimeError as error:
+        return {"lost": str(error)}
     except Exception as error:
         trouble = str(error)
     return {"worker": get_worker().address, "trouble": trouble}
@@ -217,18 +223,21 @@ class Cluster:
         self.agreement: tuple = ()
         self.good: set[str] = set()
         self.refused: set[str] = set()
-        self.met = False  # somebody fit, ever
+        self.outcomes: list[list[dict]] | None = None  # of the trials, by the first who was fit
         self.idle = False  # nobody is being asked
         self.changed = threading.Condition()
         self.closing = threading.Event()
 
     # ... who works
 
-    def check(self, trials: list[Trial]) -> None:
+    def check(self, trials: list[Trial]) -> list[list[dict]]:
         """Ask every worker, and from now on everyone who comes later; returns when one is fit.
 
         Args:
             trials: of the lab.
+
+        Returns:
+            What that one says of each trial, see Runner.run.
 
         Raises:
             CourseError: where no worker is fit.
@@ -238,6 +247,7 @@ class Cluster:
         self.idle = False
         threading.Thread(target=self.keep_looking, daemon=True).start()
         self.workers()
+        return self.outcomes
 
     def present(self) -> dict[str, int]:
         """Threads by worker, of all that the scheduler knows now."""
@@ -277,19 +287,21 @@ class Cluster:
     def judge(self, address: str, answer: "Future") -> None:
         """Take a worker or refuse it."""
         if answer.status == "finished":
-            reason = answer.result()
+            said = answer.result()
         elif answer.status == "error":
-            reason = (
+            error = (
                 f"it cannot run the course ({answer.exception()!r}): install the same course there as here"
             )
+            said = {"trouble": error}
         else:  # it left
             answer.cancel()
             return
+        trouble = said.get("trouble")
         with self.changed:
-            (self.refused if reason else self.good).add(address)
-            self.met |= not reason
-        if reason:
-            self.say(f"Not used: the worker {address}: {reason}")
+            (self.refused if trouble else self.good).add(address)
+            self.outcomes = self.outcomes or said.get("outcomes")
+        if trouble:
+            self.say(f"Not used: the worker {address}: {trouble}")
 
     def workers(self) -> list[str]:
         """The addresses of all that are fit; waits for one.
@@ -302,7 +314,7 @@ class Cluster:
             while not self.good:
                 if self.client.status not in ALIVE:
                     raise CourseError(self.gone())
-                if self.idle and (time.monotonic() > end or (self.refused and not self.met)):
+                if self.idle and (time.monotonic() > end or (self.refused and self.outcomes is None)):
                     why = "none of its workers can be used" if self.refused else "it has no workers"
                     raise CourseError(
                         f"the cluster at {self.address} cannot grade: {why}. Start one with `python3 course.py dask "
@@ -345,13 +357,18 @@ class Cluster:
                 answer = future.result()
                 if "outcomes" in answer:
                     return answer["outcomes"]
+                if "lost" in answer:
+                    raise RuntimeError(answer["lost"])
                 trouble = f"{answer['worker']}: {answer['trouble']}"
                 with self.changed:
                     self.good.discard(answer["worker"])  # it is asked again
             elif future.status == "error":
                 error = future.exception()
                 if isinstance(error, KilledWorker):
-                    raise RuntimeError("each of several workers ended while it ran this notebook")
+                    raise RuntimeError(
+                        "each of several workers ended while it ran this notebook; without --scheduler it runs on this "
+                        "machine"
+                    )
                 trouble = repr(error)
             elif self.client.status not in ALIVE:
                 raise CourseError(self.gone())

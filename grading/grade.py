@@ -31,12 +31,13 @@ from grading.convert import NbgraderError, generate, load_config, run_converter
 from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
 from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
-from grading.progress import Progress
+from grading.progress import Progress, say
 from grading.repair import Ungradable, grade_id, is_grade, is_solution, prepare
 from grading.report import Result, write_problem_page
 
 STEPS = ("submitted", "autograded", "feedback")  # folders in nbgrader's course folder
 NO_SANDBOX = "graded without a sandbox"
+PARTIAL = "backbones_partial"  # in the metadata of a notebook that was graded with partial credit
 CANARY = "(the lab's own solution)"
 REGRADE = "(an exercise again)"
 
@@ -110,7 +111,8 @@ class Grader:
         if new:
             (out / f"{lab.notebook}.done.jsonl").unlink(missing_ok=True)  # a new gradebook knows nobody
         self.done = Done(out / f"{lab.notebook}.done.jsonl")
-        self.free: dict[str, set[int]] | None = None  # with partial credit: see `passing`
+        self.told = False  # that partial credit is new, or gone
+        self.free: dict[str, set[int]] | None = None  # with partial credit: see `learn`
         self.max_points: dict[str, float] = {
             grade_id(cell): float(cell.metadata.nbgrader.points)
             for cell in self.release.cells
@@ -122,9 +124,13 @@ class Grader:
         return self.out / step / student / self.lab.folder.name
 
     def trials(self) -> list[Trial]:
-        """The lab's own solution and the lab without answers, and what they must get; see canary.py."""
+        """The lab without answers and the lab's own solution, and what they must get; see canary.py.
+
+        Returns:
+            All of the lab without answers comes first.
+        """
         result = []
-        for notebook, right in ((self.source, True), (self.release, False)):
+        for notebook, right in ((self.release, False), (self.source, True)):
             keys = [grade_id(cell) for cell in notebook.cells if cell.cell_type == "code"]
             cells = cells_to_run(notebook, self.source, self.partial)
             several = [(range(len(keys)), self.max_points), (self.places(keys), self.tests)]
@@ -143,23 +149,27 @@ class Grader:
         """
         notes = self.done.notes.get(CANARY) if self.done.has(CANARY, self.rules) else None
         if self.tests or notes is None:
-            self.done.seconds = try_out(self.runner.run, self.trials())
-            self.free = self.passing() if self.partial else None
+            tried = try_out(self.runner.run, self.trials())
+            self.done.seconds = tried.cell_seconds, tried.notebook_seconds
+            self.learn(tried.outcomes)
             free = {key: sorted(places) for key, places in (self.free or {}).items()}
             self.done.add(CANARY, self.rules, [json.dumps(free)])
         elif self.partial:
             self.free = {key: set(places) for key, places in json.loads(notes[0]).items()}
         self.runner.allow(*self.done.seconds)
 
-    def passing(self) -> dict[str, set[int]]:
-        """Of each test cell the checks that the lab without answers passes: in partial credit they count nothing."""
-        outcomes = self.runner.run(cells_to_run(self.release, self.source, self.partial))
+    def learn(self, outcomes: list[list[dict]]) -> None:
+        """Which checks the lab without answers passes: in partial credit they count nothing.
+
+        Args:
+            outcomes: of `trials`.
+        """
         code = [cell for cell in self.release.cells if cell.cell_type == "code"]
-        return {
+        self.free = {
             grade_id(cell): {place for place, (ok, _) in enumerate(outcome["checks"]) if ok}
-            for cell, outcome in zip(code, outcomes, strict=True)
-            if grade_id(cell) in self.max_points
-        }
+            for cell, outcome in zip(code, outcomes[0], strict=True)
+            if self.partial and grade_id(cell) in self.max_points
+        } or None
 
     def places(self, keys: list[str | None]) -> list[int]:
         """Which code cells run for the tests of one exercise: what stands before them, without all other tests.
@@ -205,6 +215,18 @@ class Grader:
             return None
         return nbformat.read(graded, as_version=4)
 
+    def tell_of_another_rule(self, student: str, attempt: Attempt) -> None:
+        """Say, once, that the class was graded with partial credit before and is not now, or the other way round."""
+        if self.told or (old := self.graded_notebook(student, attempt.notebook)) is None:
+            return
+        if old.metadata.get(PARTIAL, False) != self.partial:
+            self.told = True
+            before, now = ("without", "with") if self.partial else ("with", "without")
+            say(
+                f"So far this class was graded {before} partial credit, now it is {now}: everybody is graded again. If "
+                f"you did not mean that: Ctrl-C, then the command {before} --partial"
+            )
+
     def attempt_exercise(self, submission: Submission, attempt: Attempt, old: NotebookNode) -> None:
         """Run the tests of one exercise only; the outcomes of all other cells are those of the last grading.
 
@@ -214,8 +236,15 @@ class Grader:
             old: the notebook as it was graded.
 
         Raises:
-            CourseError: where the lab changed in more than this exercise, so that old points do not hold.
+            CourseError: where the lab changed in more than this exercise, or partial credit was asked for or not,
+                so that old points do not hold.
         """
+        if old.metadata.get(PARTIAL, False) != self.partial:
+            was, do = ("without", "leave --partial out") if self.partial else ("with", "add --partial")
+            raise CourseError(
+                f"{submission.name} was graded {was} partial credit, and one exercise alone cannot be graded in the "
+                f"other way: {do}, or give everybody the command grade"
+            )
         own = {grade_id(cell): cell for cell in self.source.cells if grade_id(cell) and not is_solution(cell)}
         code = [cell for cell in old.cells if cell.cell_type == "code"]
         keys = [grade_id(cell) for cell in code]
@@ -258,12 +287,16 @@ class Grader:
             if attempt.again:
                 self.look_up(result)
                 return result
+            self.tell_of_another_rule(student, attempt)
             self.done.add(student, "")  # until all of it is on the disk
             self.autograde(student, attempt)
             result.notes += stopped(attempt.outcomes)
             self.read_points(result)
             self.run(GenerateFeedback, student, self.feedback_steps())
             self.done.add(student, attempt.key, result.notes)
+        except Ungradable as error:
+            self.done.add(student, "")
+            self.refuse(result, error)
         except Exception as error:
             get_logger().exception("%s could not be graded", student)
             self.done.add(student, "")
@@ -330,9 +363,11 @@ class Grader:
         self.clear(student)
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
-        mark = None if self.runner.bubblewrap else NO_SANDBOX
+        marks = {PARTIAL: True} if self.partial else {}
+        if not self.runner.bubblewrap:
+            marks["backbones_grading"] = NO_SANDBOX
         steps = [step for step in Autograde.autograde_preprocessors.default() if step is not Execute]
-        self.run(Autograde, student, [filling(attempt.outcomes, mark, self.free), *steps])
+        self.run(Autograde, student, [filling(attempt.outcomes, marks, self.free), *steps])
         with self.grades(student) as grades:
             for grade in grades:
                 if grade.name in looked_at:
@@ -346,27 +381,31 @@ class Grader:
         result.points = sum(result.exercises.values())
         result.graded = True
 
-    def give_up(self, result: Result, error: Exception) -> None:
-        """Note the reason and write the student's page; without a result the points from tests become 0.
+    def refuse(self, result: Result, reason: Ungradable) -> None:
+        """A notebook that nobody can run: say why, also on the student's page; the points from tests become 0.
 
         Points given by hand to an earlier notebook stay in the gradebook: the wrong file may be our mistake.
         """
-        if result.graded:
-            result.notes.append(f"the points are right, but the feedback page could not be made: {error}")
-        elif isinstance(error, Ungradable):
-            result.notes.append(str(error))
-        else:
-            result.notes.append(
-                f"the notebook could not be run to its end ({error}): choose Kernel > Restart Kernel and Run "
-                "All Cells, repair the cell at which it stops, and hand it in again."
-            )
-        if not result.graded:
-            self.clear(result.student)
-            with self.grades(result.student) as grades:
-                for grade in grades:
-                    grade.auto_score, grade.needs_manual_grade = 0.0, False
+        result.notes.append(str(reason))
+        self.clear(result.student)
+        with self.grades(result.student) as grades:
+            for grade in grades:
+                grade.auto_score, grade.needs_manual_grade = 0.0, False
         page = self.folder("feedback", result.student) / f"{self.lab.notebook}.html"
         write_problem_page(page, self.lab, result)
+
+    def give_up(self, result: Result, error: Exception) -> None:
+        """Something failed that is not the student's: say to the instructor what to do. No page tells of it."""
+        again = f"give the same command again. If that changes nothing, {self.out / 'grade.log'} says more"
+        if result.graded:
+            result.doubts.append(
+                f"{result.name}: the points are right, but the feedback page could not be made ({error}): {again}."
+            )
+        else:
+            result.doubts.append(
+                f"{result.name} is not graded: {error}. No fault of the notebook's: {again}."
+            )
+            self.clear(result.student)
 
     @contextlib.contextmanager
     def grades(self, student: str) -> Iterator[list[Grade]]:
@@ -560,7 +599,8 @@ def grade_all(grader: Grader, submissions: dict[str, Submission], workers: int) 
                 future = next(one for one in running if one in done)  # the first that was handed in
                 student, attempt = running.pop(future), future.result()
                 results[student] = result = grader.grade(student, submissions[student], attempt)
-                text = f"{result.name} ... {result.points:.1f}/{total:g}"
+                reached = "not graded" if result.status == "not graded" else f"{result.points:.1f}/{total:g}"
+                text = f"{result.name} ... {reached}"
                 progress.step(text, not attempt.again, bool(result.notes or result.doubts))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -26,6 +26,9 @@ class Result:
 
     @property
     def status(self) -> str:
+        """For the CSV: graded; problem, where a note says which; not graded, where that is not the student's fault."""
+        if not self.graded and not self.notes:
+            return "not graded"
         return "problem" if self.notes or self.doubts else "graded"
 
 

@@ -294,7 +294,7 @@ def write_page(path: Path, title: str, items: list[Item], results: list[Result])
     )
     messages = "".join(messages_of(one) for one in items if one.mistakes)
     people = "".join(
-        f"<li>{html.escape(clean(one.name))}: {html.escape(clean(' '.join(one.notes) or SILENT))}</li>"
+        f"<li>{html.escape(clean(one.name))}: {html.escape(clean(' '.join([*one.notes, *one.doubts]) or SILENT))}</li>"
         for one in left_out
     )
     key = "".join(

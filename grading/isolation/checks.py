@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from grading.isolation.syntax import parse
+from grading.isolation.syntax import bound, parse
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ def statements(source: str, title: str) -> Iterator[Statement]:
     tree = parse(source)
     for node, is_check in marked(tree):
         code = compile(ast.Module([node], tree.type_ignores), title, "exec")
-        names = {
-            one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-        }
-        yield Statement(code, is_check, frozenset(names))
+        yield Statement(code, is_check, frozenset(name for name, _ in bound(node)))
 
 
 def marked(tree: ast.Module) -> Iterator[tuple[ast.stmt, bool]]:

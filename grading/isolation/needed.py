@@ -8,7 +8,7 @@ anybody is graded, tells where a lab is not such a lab.
 import ast
 import re
 
-from grading.isolation.syntax import parse
+from grading.isolation.syntax import DEFINITIONS, IMPORTS, bound, parse
 
 WORD = re.compile(r"[^\W\d]\w*")
 
@@ -26,10 +26,8 @@ def touched(source: str, fixed: set[str] = frozenset()) -> set[str]:
     made: set[str] = set()
     changed: set[str] = set()
     for node in ast.walk(parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            made.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            made |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        if isinstance(node, DEFINITIONS + IMPORTS):
+            made |= {name for name, _ in bound(node)}
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             made.add(node.id)
         elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
@@ -50,14 +48,8 @@ def base(node: ast.expr) -> set[str]:
 
 def lasting(sources: list[str]) -> set[str]:
     """The functions, classes and modules that cells define or import at their top level."""
-    names: set[str] = set()
-    for source in sources:
-        for node in parse(source).body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                names.add(node.name)
-            elif isinstance(node, ast.Import | ast.ImportFrom):
-                names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-    return names
+    several = (bound(parse(source)) for source in sources)
+    return {name for one in several for name, by in one if isinstance(by, DEFINITIONS + IMPORTS)}
 
 
 def skip_unneeded(cells: list[dict], answers: set[str] = frozenset()) -> list[dict]:

@@ -1,6 +1,5 @@
 """From a notebook to the cells that the two sides run, and from what they said back to a notebook."""
 
-import ast
 import re
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ from nbgrader.utils import is_grade, is_solution
 
 from grading.isolation.checks import count, reasons, share
 from grading.isolation.needed import skip_unneeded
-from grading.isolation.syntax import parse
+from grading.isolation.syntax import IMPORTS, bound, parse
 from grading.repair import grade_id
 
 HIDDEN = re.compile(
@@ -20,15 +19,8 @@ MAGIC = re.compile(r"^\s*[%!?]|^[^\n]*\?\s*$", re.MULTILINE)
 
 
 def defined(source: str) -> set[str]:
-    """The names that a cell defines or assigns at its top level."""
-    names: set[str] = set()
-    for node in parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            parts = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
-            names |= {one.id for one in parts if isinstance(one.ctx, ast.Store)}
-    return names
+    """The variables that a cell sets at its top level, but for what it imports."""
+    return {name for name, by in bound(parse(source)) if not isinstance(by, IMPORTS)}
 
 
 def asked_for(source: NotebookNode) -> set[str]:
@@ -87,13 +79,13 @@ def plain(source: str) -> str:
 
 
 def filling(
-    outcomes: list[dict], mark: str | None = None, free: dict[str, set[int]] | None = None
+    outcomes: list[dict], marks: dict[str, object] | None = None, free: dict[str, set[int]] | None = None
 ) -> Callable[[NotebookNode, dict], tuple]:
     """A step for nbgrader in place of running a notebook: write what the sides said into its cells.
 
     Args:
         outcomes: of its code cells, from Runner.run.
-        mark: a sentence for the top of the notebook.
+        marks: for the notebook's metadata: how it was graded.
         free: for partial credit: of each test cell the checks that count nothing, see `checks.share`.
     """
 
@@ -116,8 +108,7 @@ def filling(
                 cell.outputs.append(
                     new_output("error", ename=name, evalue=text, traceback=lines.splitlines())
                 )
-        if mark:
-            notebook.metadata["backbones_grading"] = mark
+        notebook.metadata.update(marks or {})
         return notebook, resources
 
     return fill_in

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,27 @@ def test_without_the_setting_a_sentence_says_what_to_add(course: Path, capsys: p
     (course / "pyproject.toml").write_text("[tool.other]\n")
     assert repository.main([], course) == 1
     assert "add [tool.backbones]" in capsys.readouterr().err
+
+
+def run(course: Path, *command: str) -> subprocess.CompletedProcess:
+    """Python in a course of its own; it finds that course's packages, not these."""
+    environment = {"PYTHONPATH": str(course), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=course, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_setting_is_read_in_one_place(course: Path) -> None:
+    """What notebooks begin with follows it, and where it is missing the command still says so."""
+    for name in ("authoring/repository.py", "authoring/notebooks.py", "grading/labs.py"):
+        (course / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, course / name)
+    assert run(course, "-m", "authoring.repository", "ada/course").returncode == 0
+    said = run(course, "-c", "from authoring import notebooks; print(notebooks.ALONE)")
+    assert said.stdout.strip().endswith("git+https://github.com/ada/course"), said.stderr
+    (course / "pyproject.toml").write_text("[tool.other]\n")
+    said = run(course, "-m", "authoring.repository")
+    assert said.stderr.startswith("pyproject.toml does not say where the course is: add [tool.backbones]")
 
 
 def test_other_peoples_repositories_are_left_alone() -> None:

@@ -75,6 +75,18 @@ def test_what_a_failed_statement_would_have_set_is_not_taken_from_before() -> No
     assert outcome["variables"]["out"] == 6  # as without partial credit
 
 
+def test_what_a_failed_import_or_definition_would_have_set_is_not_taken_from_before() -> None:
+    cell = (
+        "import nowhere as thing\n"
+        "@double(1)\ndef helper(): return 2\n"
+        "with double(1) as handle: pass\n"
+        "assert thing\nassert helper() == 2\nassert handle"
+    )
+    outcome = run("def double(x): raise ValueError('no')", cell, thing=1, helper=lambda: 2, handle=1)
+    assert [ok for ok, _ in outcome["checks"]] == [False, False, False]
+    assert outcome["variables"]["thing"] == outcome["variables"]["handle"] == 1  # as without partial credit
+
+
 def test_a_check_that_does_not_end_costs_the_rest() -> None:
     notebook = Notebook(queue.Queue(), [], 1, 60)  # type: ignore[arg-type]
     cell = {"source": "assert True\nwhile True: pass\nassert True", "hidden": True, "partial": True}

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client, LocalCluster
@@ -183,26 +184,23 @@ def test_the_environment_tells_versions_and_the_text_of_the_code(tmp_path, monke
 
 
 class Fake:
-    """In place of a Runner: runs nothing, and says of each cell what `errors` has for it."""
-
-    started = 0
-    errors: tuple = ()
+    """In place of a Runner: runs nothing, and says of each cell what it has for an error."""
 
     def __init__(self, sandboxed: bool, limits: Limits) -> None:
-        Fake.started += 1
-        self.limits, self.process, self.ended = limits, self, None
+        self.limits, self.runs, self.state = limits, 0, "warm"
 
     def run(self, cells: list[dict]) -> list[dict]:
+        self.runs += 1
         return [{"printed": "", "error": cell["error"], "seconds": 30.0} for cell in cells]
 
     def allow(self, cell_seconds: float, notebook_seconds: float) -> None:
         self.limits = Limits(cell_seconds, notebook_seconds)
 
-    def poll(self) -> int | None:
-        return self.ended
+    def rest(self) -> None:
+        self.state = "resting"
 
     def close(self) -> None:
-        self.ended = 0
+        self.state = "closed"
 
 
 WRONG = ["AssertionError", "expected 4", ""]
@@ -215,30 +213,50 @@ TRIALS = [
 def test_a_worker_is_tried_once_and_a_slow_one_gets_more_time(monkeypatch):
     monkeypatch.setattr(cluster, "Runner", Fake)
     monkeypatch.setattr(cluster, "STATIONS", {})
-    Fake.started = 0
     station = cluster.Station(True, Limits())
-    station.check(TRIALS)
-    assert (station.limits.cell_seconds, station.limits.notebook_seconds) == (300, 300)
-    station.check([{"cells": [], "points": {0: "would fail"}, "right": True}])  # it passed before
-    station.runner.ended = -9
+    tried = station.check(TRIALS)
+    assert (station.runner.limits.cell_seconds, station.runner.limits.notebook_seconds) == (300, 300)
+    assert [[cell["error"] for cell in outcomes] for outcomes in tried.outcomes] == [
+        [None, None],
+        [None, WRONG],
+    ]
+    assert (
+        station.check([{"cells": [], "points": {0: "would fail"}, "right": True}]) is tried
+    )  # it passed before
     assert station.run([{"error": None}])[0]["error"] is None
-    assert Fake.started == 2, "a new one only where the last has ended"
+    assert station.runner.runs == len(TRIALS) + 1
+    with station.in_use():
+        station.cool()
+        assert station.runner.state == "warm", "somebody uses it"
     station.cool()
-    assert station.runner is None
+    assert station.runner.state == "resting"
     station.timer.cancel()
     terms = (cluster.environment(), True, {}, TRIALS)
-    assert cluster.may_grade("key", *terms) == ""
+    assert cluster.may_grade("key", *terms) == {"outcomes": tried.outcomes}
     wrong = [{**TRIALS[0], "cells": TRIALS[1]["cells"]}]
-    assert "loses the points of test_double there (AssertionError: expected 4)" in cluster.may_grade(
-        "other", cluster.environment(), True, {}, wrong
-    )
+    said = cluster.may_grade("other", cluster.environment(), True, {}, wrong)
+    assert "loses the points of test_double there (AssertionError: expected 4)" in said["trouble"]
     assert set(cluster.STATIONS) == {"key"}
+    cluster.STATIONS["key"].timer.cancel()
+
+
+def test_a_notebook_that_ends_each_process_stops_neither_worker_nor_run(monkeypatch):
+    def run(cells: list[dict]) -> list[dict]:
+        raise RuntimeError("ended 3 times")
+
+    monkeypatch.setattr(cluster, "STATIONS", {"key": SimpleNamespace(run=run)})
+    assert cluster.work("key", []) == {"lost": "ended 3 times"}
 
 
 def test_tests_that_anybody_passes_are_a_sentence():
     fake = Fake(True, Limits())
-    assert try_out(fake.run, TRIALS) == (300, 300)
+    assert try_out(fake.run, TRIALS)[:2] == (300, 300)
     with pytest.raises(
         CourseError, match="the lab without answers gets the points of test_double on this machine"
     ):
         try_out(fake.run, [{**TRIALS[0], "right": False}])
+    slow = [{"error": None}, {"error": ["TimeoutError", "late", ""]}]
+    with pytest.raises(CourseError, match=r"points of test_double here \(TimeoutError: late\).* Is it busy"):
+        try_out(fake.run, [{**TRIALS[0], "cells": slow}], "here")
+    with pytest.raises(CourseError, match="cannot be run on this machine: no memory"):
+        try_out(lambda _: (_ for _ in ()).throw(RuntimeError("no memory")), TRIALS)

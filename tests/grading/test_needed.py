@@ -4,8 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from grading.isolation.needed import skip_unneeded, touched
-from grading.isolation.syntax import parse
+from grading.isolation.needed import lasting, skip_unneeded, touched
+from grading.isolation.notebook import defined
+from grading.isolation.syntax import bound, parse
 
 
 def given(source: str) -> dict:
@@ -97,6 +98,34 @@ def test_what_a_cell_touches() -> None:
     source = "import a.b as c, d.e\nx = f(y)\nz.w[3].v = lambda q: r\nm.n(o.p)"
     assert touched(source) == {"c", "d", "x", "y", "z", "m", "o"}
     assert touched(source, {"y", "m"}) == {"c", "d", "x", "z", "o"}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("a = b.c = d[0] = [e for e in f]", "a"),
+        ("(a, [b, *c]), d = e", "abcd"),
+        ("a: int = 1\nb += 1", "ab"),
+        ("import a.b, c.d as e\nfrom f import g as h, i", "aehi"),
+        ("@a\nclass b(c):\n    d = 1\n\n\nasync def e(f=1):\n    g = 1", "be"),
+        ("for a, b in c:\n    d = 1\nelse:\n    e = 1", "abde"),
+        ("with a as b, c as (d, e):\n    f = 1", "bdef"),
+        ("try:\n    a = 1\nexcept b as c:\n    d = 1\nfinally:\n    e = 1", "acde"),
+        ("if (a := b) and [(c := d) for e in f]:\n    pass", "ac"),
+        ("x = lambda y: (z := y)", "x"),
+        ("match a:\n    case [b, *c]:\n        pass\n    case {'d': e, **f}:\n        pass\n    case g:\n        h = 1",
+         "bcefgh"),
+        ("a.b = 1\na[0] = 1\ndel c\nd()", ""),
+    ],
+)  # fmt: skip
+def test_the_variables_that_a_cell_sets(source: str, names: str) -> None:
+    assert {name for name, _ in bound(parse(source))} == set(names)
+
+
+def test_an_answer_is_not_asked_for_what_it_imports() -> None:
+    source = "import torch\nfor i in range(3):\n    x = [j for j in i]\n\n\ndef f(): pass\n\n\nclass A: pass"
+    assert defined(source) == {"i", "x", "f", "A"}
+    assert lasting([source, "try:\n    import a\nexcept ImportError:\n    b = 1"]) == {"torch", "f", "A", "a"}
 
 
 def test_several_threads_may_parse_at_a_time() -> None:

@@ -231,6 +231,65 @@ def test_marking_that_is_interrupted_does_not_count_as_done(course, monkeypatch,
     assert not [line for line in lines if " bo ... " in line and "graded before" in line]
 
 
+def credit(course: dict, *options: str) -> dict[str, str]:
+    assert main(["grade", *course["options"], *options]) == 0
+    return {name: row["test_double"] for name, row in table(course).items()}
+
+
+@pytest.mark.slow
+def test_one_exercise_is_not_graded_by_another_rule_than_the_rest(course, ran, capsys):
+    command = ["regrade", *course["options"], "--exercise", "double"]
+    assert main([*command, "--partial"]) == 2
+    said = capsys.readouterr().err
+    assert "was graded without partial credit" in said
+    assert "leave --partial out, or give everybody the command grade" in said
+    runs = len(ran)
+    assert credit(course, "--partial")["ada"] == "3.0"
+    students = [cells for cells in ran[runs:] if any("int(x)" in cell for cell in cells)]
+    assert len(students) == 2
+    assert len(ran) - runs == 3 + 2, "everybody anew; the lab's own solution and the empty lab once"
+    said = capsys.readouterr().out
+    assert said.count("So far this class was graded without partial credit, now it is with") == 1
+    assert main(command) == 2
+    assert "was graded with partial credit" in capsys.readouterr().err
+    assert main([*command, "--partial"]) == 0
+    capsys.readouterr()
+    assert credit(course, "--partial")["ada"] == "3.0"
+    said = capsys.readouterr().out
+    assert "So far" not in said
+    assert said.count("(graded before)") == 3
+    assert table(course)["ada"]["why"] == "1.5", "read once"
+
+
+@pytest.mark.slow
+def test_who_is_not_graded_for_no_fault_of_theirs_is_graded_by_the_same_command(course, monkeypatch, capsys):
+    """The machine failed, or all workers that had the notebook: no 0 points, no page, and it is tried again."""
+    path = course["in"] / "bo.ipynb"
+    hand_in(path, path.read_text(encoding="utf-8").replace("# bo", "# another bo"))
+    real = Runner.run
+
+    def run(self: Runner, cells: list[dict]) -> list[dict]:
+        if any("another bo" in cell["source"] for cell in cells):
+            raise RuntimeError("each of several workers ended while it ran this notebook")
+        return real(self, cells)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Runner, "run", run)
+        assert main(["grade", *course["options"]]) == 0
+    said = capsys.readouterr().out
+    assert "/3 bo ... not graded (" in said
+    assert "lab77: 3 students: 2 graded, 0 graded with a problem, 1 not graded" in said
+    assert "Problems (" not in said
+    decide = said.partition("For you to decide (students do not see this):")[2]
+    assert "bo is not graded: each of several workers ended" in decide
+    assert "give the same command again" in decide
+    row = table(course)["bo"]
+    assert (row["status"], row["points"]) == ("not graded", "0.0")
+    assert not (course["out"] / "feedback" / "bo" / "lab77_tiny").exists()
+    assert main(["grade", *course["options"]]) == 0
+    assert (table(course)["bo"]["status"], table(course)["bo"]["points"]) == ("graded", "8.0")
+
+
 # --- parts
 
 
