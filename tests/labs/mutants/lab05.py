@@ -757,7 +757,7 @@ def mean_by_einsum(layers, x):
     return layers.project(torch.concat(branches, 1))
 
 
-@wrong("aspp", "the pooled vector as wide as the first branch")
+@right("aspp", "the pooled vector as wide as the first branch")
 def as_wide_as_the_first(layers, x):
     branches = branches_of(layers, x)
     vector = layers.pooling(x.mean(dim=(2, 3), keepdim=True))
