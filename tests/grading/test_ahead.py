@@ -53,6 +53,7 @@ class Backwards(dict):  # gives an iterator that a test holds
 
 state = collections.OrderedDict((f"layer{number}", torch.full((number,), 1.0)) for number in range(90))
 numbers = ByNumber({number: number * number for number in range(40)})
+ordered = collections.OrderedDict(numbers)
 layers = nn.ModuleList(nn.Linear(1, size) for size in range(1, 12))
 owner = Layers()
 watched = Watched({str(number): number for number in range(9)})
@@ -168,30 +169,34 @@ ANSWERS = {
         return seen
     """,
     "a value changes between looks": """
-        seen = [numbers[key] for key in (1, 2, 3, 4, 5)]
-        grow(numbers, 4, "new")
-        seen += [numbers[key] for key in (1, 2, 3, 4, 5)]
-        numbers[5] = "own"
-        return seen + [numbers[key] for key in (1, 2, 3, 4, 5)]
+        it = ordered  # who looks the variable up anew is told nothing ahead
+        seen = [it[key] for key in (1, 2, 3, 4, 5)]
+        grow(it, 4, "new")
+        seen += [it[key] for key in (1, 2, 3, 4, 5)]
+        it[5] = "own"
+        return seen + [it[key] for key in (1, 2, 3, 4, 5)]
     """,
     "a value goes between looks": """
-        seen = [numbers[key] for key in (1, 2, 3, 4, 5)]
-        shrink(numbers, 3)
-        return seen + [numbers[key] for key in (1, 2, 3, 4, 5)]
+        it = ordered  # who looks the variable up anew is told nothing ahead
+        seen = [it[key] for key in (1, 2, 3, 4, 5)]
+        shrink(it, 3)
+        return seen + [it[key] for key in (1, 2, 3, 4, 5)]
     """,
     "keys that are missing, true and 1.0": """
-        found = [numbers[key] for key in (1, 2, 3, 1.0, True, 77)]
+        it, named = numbers, state
+        found = [it[key] for key in (1, 2, 3, 1.0, True, 77)]
         try:
-            [state[name] for name in ("layer1", "layer2", "layer3", "layer4", "nothing")]
+            [named[name] for name in ("layer1", "layer2", "layer3", "layer4", "nothing")]
         except KeyError as error:
             return found, str(error)
     """,
     "the same object each time": """
-        by_key = [state[f"layer{number}"] for number in (1, 1, 1, 1)]
-        by_loop = [value for name, value in state.items() if name == "layer1"]
+        named = state
+        by_key = [named[f"layer{number}"] for number in (1, 1, 1, 1)]
+        by_loop = [value for name, value in named.items() if name == "layer1"]
         return same(*by_key, *by_loop), by_key[0] is by_key[3] is by_loop[0]
     """,
-    "each look is noted": "[watched[key] for key in '1234567']; return list(watched.seen)",
+    "each look is noted": "it = watched; [it[key] for key in '1234567']; return list(it.seen)",
     "an enumeration in the middle": "return [n for n, (k, v) in enumerate(state.items()) if v.numel() == 50]",
 }
 
