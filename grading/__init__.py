@@ -8,6 +8,7 @@ unpack.py    the entries of a folder or zip, read without trust
 collect.py   whose notebook is whose, from the file names that learning management systems give
 repair.py    is it this lab's notebook, and is every graded cell in it once?
 convert.py   nbgrader's steps, set up and run
+feedback.py  nbgrader's step that makes the pages, in less time
 isolation/   the two sides on which notebooks run: answers on one, tests on the other
 canary.py    before anybody, the lab's own solution and the empty lab
 grade.py     notebooks on the two sides, several at a time; nbgrader marks them; who is done stays done

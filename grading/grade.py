@@ -20,7 +20,7 @@ import nbformat
 import nbgrader.utils
 from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, MissingEntry
-from nbgrader.converters import Autograde, GenerateFeedback
+from nbgrader.converters import Autograde
 from nbgrader.converters.base import BaseConverter
 from nbgrader.preprocessors import Execute
 from traitlets.log import get_logger
@@ -28,6 +28,7 @@ from traitlets.log import get_logger
 from grading.canary import Trial, try_out
 from grading.collect import Submission
 from grading.convert import NbgraderError, generate, load_config, run_converter
+from grading.feedback import Feedback
 from grading.isolation.notebook import cells_to_run, filling, without_hidden_tests
 from grading.isolation.run import Runner
 from grading.labs import CourseError, Lab
@@ -292,7 +293,7 @@ class Grader:
             self.autograde(student, attempt)
             result.notes += stopped(attempt.outcomes)
             self.read_points(result)
-            self.run(GenerateFeedback, student, self.feedback_steps())
+            self.run(Feedback, student, self.feedback_steps())
             self.done.add(student, attempt.key, result.notes)
         except Ungradable as error:
             self.done.add(student, "")
@@ -310,7 +311,7 @@ class Grader:
         with self.grades(result.student) as grades:
             by_hand = any(one.manual_score is not None for one in grades)
         if by_hand:  # since the page was made, perhaps
-            self.run(GenerateFeedback, result.student, self.feedback_steps())
+            self.run(Feedback, result.student, self.feedback_steps())
 
     def recall(self, student: str, submission: Submission) -> Result:
         """What is known of a student, without running anything."""
@@ -342,7 +343,7 @@ class Grader:
 
     def feedback_steps(self) -> list:
         """nbgrader's steps for the feedback, but hidden checks show what they said and not their code."""
-        return [without_hidden_tests, *GenerateFeedback.preprocessors.default()]
+        return [without_hidden_tests, *Feedback.preprocessors.default()]
 
     def autograde(self, student: str, attempt: Attempt) -> None:
         """Let nbgrader mark the notebook that ran, and keep what was marked by hand before.

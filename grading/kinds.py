@@ -144,9 +144,9 @@ def leaves_no_trace(*things: Any, rng: bool = False, **named: Any) -> Iterator[N
         AssertionError: says what was changed, and where in it.
     """
     all_things = {f"input {place}": thing for place, thing in enumerate(things, 1)} | named
-    before = {name: _state(thing) for name, thing in all_things.items()} | _of_torch(rng)
+    before = {name: _state(thing, copy=True) for name, thing in all_things.items()} | _of_torch(rng)
     yield
-    after = {name: _state(thing) for name, thing in all_things.items()} | _of_torch(rng)
+    after = {name: _state(thing, copy=False) for name, thing in all_things.items()} | _of_torch(rng)
     for name, state in before.items():
         changed = [part for part in {**state, **after[name]} if not _same(state, after[name], part)]
         assert not changed, (
@@ -164,41 +164,73 @@ def _of_torch(rng: bool) -> dict[str, dict[str, Any]]:
     return {"torch": state}
 
 
-def _state(thing: Any, where: str = "") -> dict[str, Any]:
-    """Every part of a thing by a name to tell a learner, as a copy."""
+def _state(thing: Any, copy: bool) -> dict[str, Any]:
+    """Every part of a thing by a name to tell a learner.
+
+    Args:
+        thing: see `leaves_no_trace`.
+        copy: copy the numbers, for what is compared later; what is compared at once need not be copied.
+    """
+    state: dict[str, Any] = {}
+    _note(state, thing, "", copy)
+    return state
+
+
+def _note(state: dict[str, Any], thing: Any, where: str, copy: bool) -> None:
+    """Add the parts of a thing, which stands at `where`, to `state`."""
     at = f" of {where}" if where else ""
-    if isinstance(thing, Tensor):
-        state = {f"numbers{at}": thing.detach().clone(), f"requires_grad{at}": thing.requires_grad}
-        return state | {f"grad{at}": thing.grad.clone() if thing.is_leaf and thing.grad is not None else None}
-    if isinstance(thing, nn.Module):
-        state = {}
+    kind = type(thing)
+    if kind in PLAIN:  # what most attributes of modules are
+        state[f"value{at}"] = thing
+    elif isinstance(thing, Tensor):
+        numbers, grad = thing.detach(), thing.grad if thing.is_leaf else None
+        state[f"numbers{at}"] = numbers.clone() if copy else numbers
+        state[f"requires_grad{at}"] = thing.requires_grad
+        state[f"grad{at}"] = grad.clone() if copy and grad is not None else grad
+    elif isinstance(thing, nn.Module):
         for name, part in thing.named_modules(remove_duplicate=False):
-            inner = f"{where}.{name}".strip(".") or "the module"
-            for key, value in vars(part).items():
-                if key in ("_parameters", "_buffers", "_modules"):
-                    for child, tensor in value.items():
-                        label = child if inner == "the module" else f"{inner}.{child}"
-                        state[f"object {label}"] = tensor and id(tensor) if key == "_modules" else id(tensor)
-                        if isinstance(tensor, Tensor):
-                            state |= _state(tensor, label)
-                elif "hooks" in key:
-                    state[f"hooks of {inner}"] = state.get(f"hooks of {inner}", ()) + tuple(value or ())
-                elif key == "training":
-                    state[f"mode (train or eval) of {inner}"] = value
-                elif not key.startswith("_") or isinstance(value, int | str | Tensor | dict | list):
-                    state |= _state(value, f"{inner}.{key}")
-        return state
-    if isinstance(thing, list | tuple):
-        inner = [_state(value, f"item {place}{at}") for place, value in enumerate(thing)]
-        return {f"length{at}": len(thing)} | {part: value for state in inner for part, value in state.items()}
-    if isinstance(thing, dict):
-        inner = [_state(value, f"{key!r}{at}") for key, value in thing.items()]
-        return {f"keys{at}": list(thing)} | {part: value for state in inner for part, value in state.items()}
-    if isinstance(thing, torch.Generator):
-        return {f"random state{at}": thing.get_state()}
-    if isinstance(thing, np.random.Generator):
-        return {f"random state{at}": repr(thing.bit_generator.state)}
-    return {f"value{at}": thing.copy() if isinstance(thing, np.ndarray | set) else thing}
+            _note_module(state, part, f"{where}.{name}".strip(".") or "the module", copy)
+    elif isinstance(thing, list | tuple):
+        state[f"length{at}"] = len(thing)
+        for place, value in enumerate(thing):
+            _note(state, value, f"item {place}{at}", copy)
+    elif isinstance(thing, dict):
+        state[f"keys{at}"] = list(thing)
+        for key, value in thing.items():
+            _note(state, value, f"{key!r}{at}", copy)
+    elif isinstance(thing, torch.Generator):
+        state[f"random state{at}"] = thing.get_state()
+    elif isinstance(thing, np.random.Generator):
+        state[f"random state{at}"] = repr(thing.bit_generator.state)
+    else:
+        state[f"value{at}"] = thing.copy() if isinstance(thing, np.ndarray | set) else thing
+
+
+def _note_module(state: dict[str, Any], part: nn.Module, inner: str, copy: bool) -> None:
+    """Add what stands in a module itself, not in its children."""
+    hooks: tuple = ()
+    for key, value in vars(part).items():
+        if type(value) in PLAIN and key != "training":
+            if not key.startswith("_") or isinstance(value, NOTED):
+                state[f"value of {inner}.{key}"] = value
+        elif key in CHILDREN:
+            for child, tensor in value.items():
+                label = child if inner == "the module" else f"{inner}.{child}"
+                state[f"object {label}"] = tensor and id(tensor) if key == "_modules" else id(tensor)
+                if isinstance(tensor, Tensor):
+                    _note(state, tensor, label, copy)
+        elif "hooks" in key:
+            hooks += tuple(value)
+            state[f"hooks of {inner}"] = hooks
+        elif key == "training":
+            state[f"mode (train or eval) of {inner}"] = value
+        elif not key.startswith("_") or isinstance(value, NOTED):
+            _note(state, value, f"{inner}.{key}", copy)
+
+
+PLAIN = frozenset({int, float, str, bool, type(None)})
+CHILDREN = frozenset({"_parameters", "_buffers", "_modules"})
+NOTED = (int, str, Tensor, dict, list)  # private attributes of a module that count
 
 
 def _same(before: dict[str, Any], after: dict[str, Any], part: str) -> bool:
@@ -206,7 +238,11 @@ def _same(before: dict[str, Any], after: dict[str, Any], part: str) -> bool:
         return False
     old, new = before[part], after[part]
     if isinstance(old, Tensor) and isinstance(new, Tensor):
-        return old.dtype == new.dtype and close(new, old, tolerance=0)
+        if old.dtype != new.dtype:
+            return False
+        alike = old.layout == new.layout == torch.strided and old.device == new.device
+        # The second says the same of nan, and of other layouts, and takes ten times as long.
+        return (alike and torch.equal(old, new)) or close(new, old, tolerance=0)
     if isinstance(old, np.ndarray) and isinstance(new, np.ndarray):
         return old.dtype == new.dtype and np.array_equal(old, new)
     return old is new or bool(old == new)

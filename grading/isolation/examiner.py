@@ -9,6 +9,7 @@ import contextlib
 import copy
 import functools
 import importlib
+import itertools
 import keyword
 import sys
 import types
@@ -19,7 +20,7 @@ from typing import Any
 
 from grading.isolation import gate
 from grading.isolation.gate import Refused
-from grading.isolation.wire import Lost, Peer, Wire
+from grading.isolation.wire import AHEAD, Lost, Peer, Wire
 
 
 class Examiner(Peer):
@@ -42,6 +43,8 @@ class Examiner(Peer):
         self.next_number = 1
         self.stand_ins: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
+        self.iterators: set[int] = set()  # made for the learner's side, which may ask for elements ahead
+        self.told: dict[str, Any] = {}  # modules and classes of the lab that the learner's side knows by name
         self.depth = 0  # of calls into the learner's side
         self.borrowed: list[tuple[Any, str, Any]] = []  # module, method, what stood in its place
         self.lent: list[Any] = []  # handles of hooks on every module
@@ -100,7 +103,12 @@ class Examiner(Peer):
         return self.encode(getattr(module, attribute))
 
     def on_global(self, name: str) -> Any:
-        return self.encode(self.shown(name), pair=True)
+        found, value = self.shown(name)
+        lasting = isinstance(value, types.ModuleType | type)
+        form = self.encode((found, value, lasting), pair=True)
+        if lasting:
+            self.told[name] = value
+        return form
 
     def shown(self, name: str) -> tuple[bool, Any]:
         """Whether the lab has a variable that the learner's side may see, and what it is."""
@@ -152,7 +160,67 @@ class Examiner(Peer):
         gate.check_attribute(thing, name) if not name.startswith("__") else None
         if name == "__call__" and isinstance(thing, gate.FUNCTIONS):
             return self.encode(self.do(thing, args, kwargs))
-        return self.encode(getattr(kind, name)(thing, *args, **kwargs))
+        method = getattr(kind, name)
+        result = method(thing, *args, **kwargs)
+        form = self.encode(result)
+        if name in ITERATES and result is not thing and gate.is_new_iterator(method, result):
+            self.iterators.add(self.number_of[id(result)])
+        return form
+
+    def on_ahead(self, number: int, count: int) -> Any:
+        """Elements that an iterator will give, which stays where it is, and whether these are all.
+
+        Raises:
+            Refused: for an iterator that was not made for the learner's side.
+        """
+        if number not in self.iterators:
+            raise Refused("no look ahead")
+        if type(count) is not int or not 0 < count <= AHEAD:
+            raise Refused("no such number of elements")
+        items = list(itertools.islice(copy.copy(self.objects[number]), count + 1))
+        forms: list[Any] = []
+        for item in items[:count]:
+            try:
+                forms.append(self.encode(item))
+            except Exception:  # the learner's side shall hear of it when it comes there
+                break
+        return ["tuple", [["tuple", forms], len(forms) == len(items)]]
+
+    def moved(self, number: int, times: int) -> None:
+        """The learner's side took elements that it had been told ahead, or heard that there are no more."""
+        if number not in self.iterators or type(times) is not int or not 0 < times <= AHEAD + 1:
+            raise ValueError("no such iterator")
+        with contextlib.suppress(StopIteration, RuntimeError):  # changed meanwhile: it says so in its turn
+            for _ in range(times):
+                next(self.objects[number])
+
+    def on_contents(self, number: int) -> Any:
+        """The elements of a dictionary that are no containers, by keys that are strings or integers.
+
+        Nothing for a dictionary that is not one of Python's, or large.
+        """
+        thing = self.objects[number]
+        if not gate.is_dictionary(type(thing)) or len(thing) > 4 * AHEAD:
+            return ["tuple", []]
+        pairs = []
+        for key, value in dict.items(thing):
+            if type(key) not in (str, int) or type(value) in (tuple, list, dict, set, frozenset):
+                continue
+            with contextlib.suppress(Refused):
+                form = self.encode(value)
+                if not isinstance(form, list) or form[0] == "object":
+                    pairs.append(["tuple", [key, form]])
+        return ["tuple", pairs]
+
+    def updates(self) -> tuple[list, list[int]]:
+        updates, unused = super().updates()
+        if self.told:
+            for name, value in list(self.told.items()):
+                found, now = self.shown(name)
+                if not found or now is not value:
+                    del self.told[name]
+                    updates.append(["changed", name])
+        return updates, unused
 
     def on_new(self, number: int) -> Any:
         kind = self.objects[number]
@@ -199,7 +267,8 @@ class Examiner(Peer):
         members = {name: value for one in (*standard, kind) for name, value in vars(one).items()}
         methods = [name for name, value in members.items() if callable(value) and gate.is_method(name, value)]
         bases = [base for base in kind.__bases__ if base is not object and gate.class_allowed(base)]
-        return self.encode((kind.__name__, tuple(bases), methods, issubclass(kind, BaseException)))
+        traits = gate.traits(kind)
+        return self.encode((kind.__name__, tuple(bases), methods, issubclass(kind, BaseException), traits))
 
     def on_subclass(self, name: str, bases: list, members: list) -> int:
         bases = tuple(self.decode(base) for base in bases)
@@ -235,6 +304,7 @@ class Examiner(Peer):
     def forget(self, number: int) -> None:
         value = self.objects.pop(number, None)
         self.number_of.pop(id(value), None)
+        self.iterators.discard(number)
 
     def module(self, name: str) -> types.ModuleType:
         if not gate.module_allowed(name) or name not in sys.modules:
@@ -267,6 +337,8 @@ class Examiner(Peer):
         kind, number = form[0], form[1]
         if kind == "yours":
             return self.objects[number]
+        if kind == "moved":
+            return self.moved(number, form[2])
         if kind == "builtin":
             return gate.builtin(number)
         if kind == "module":
@@ -402,6 +474,9 @@ def shape_of(value: Any) -> list[list[int]]:
     if torch._C._len_torch_function_stack() or value.is_nested:
         return []
     return [list(value.shape)]
+
+
+ITERATES = ("__iter__", "__reversed__")
 
 
 class Memo:

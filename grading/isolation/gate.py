@@ -9,6 +9,7 @@ packages the few things that read or write files, or memory past the end of an a
 """
 
 import builtins
+import collections
 import functools
 import sys
 import types
@@ -274,6 +275,52 @@ def class_allowed(kind: type) -> bool:
     if root in ("numpy", "scipy", "sklearn", "networkx"):
         return not DENIED_PARTS & set(rest.split("."))
     return root in ROOTS
+
+
+# Iterators over containers: a copy of one goes on from the same place and moves nothing.
+COPIED = frozenset(
+    type(iter(one))
+    for one in ([], (), {}, {}.values(), {}.items(), set(), range(0), collections.OrderedDict(), reversed([]))
+)
+# What a class derived from dict may redefine to see who looks at it.
+LOOKING = {"__getattribute__", "__getitem__", "__iter__", "__len__", "__contains__", "__eq__", "get", "keys", "values",
+           "items"}  # fmt: skip
+STILL = ("torch.nn.modules.", "torch.nn.parameter", "torch._tensor")
+
+
+def is_new_iterator(method: Any, iterator: Any) -> bool:
+    """Whether `__iter__` or `__reversed__` made this iterator just now, so that a test holds no other end of it.
+
+    Args:
+        method: of Python's or torch's containers, or another one, of which this is not known.
+        iterator: what it gave, not the object itself.
+    """
+    if type(iterator) not in COPIED:
+        return False
+    built_in = isinstance(method, types.WrapperDescriptorType | types.MethodDescriptorType)
+    return built_in or (getattr(method, "__module__", None) or "").startswith("torch.nn.modules.")
+
+
+def is_dictionary(kind: type) -> bool:
+    """Whether objects of a class are read as a dictionary of Python's is."""
+    own = kind.__mro__[: -len(dict.__mro__)] if issubclass(kind, dict) else ()
+    return issubclass(kind, dict) and not any(
+        LOOKING & vars(one).keys() for one in own if one is not collections.OrderedDict
+    )
+
+
+def is_still(kind: type) -> bool:
+    """Whether reading an object of this class runs no code but Python's and torch's, and changes no container."""
+    modules = {one.__module__ for one in kind.__mro__}
+    return all(
+        name in ("builtins", "collections", "torch", "torch._C") or name.startswith(STILL) for name in modules
+    )
+
+
+def traits(kind: type) -> tuple[str, ...]:
+    """What the learner's side may do with objects of a class to ask less often, see learner.py."""
+    found = {"ahead": kind in COPIED, "contents": is_dictionary(kind), "still": is_still(kind)}
+    return tuple(name for name, holds in found.items() if holds)
 
 
 HARMLESS_FUNCTIONS = {"math", "operator", "itertools", "functools", "copy", "contextlib", "random"}

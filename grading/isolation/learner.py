@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kernel import MEMORY, NOBODY, give_up
-from wire import PLAIN, Lost, Peer, Wire
+from wire import AHEAD, PLAIN, Lost, Peer, Wire
 
 # Drawing and displaying decides no points: a learner's own cells may do it, and nothing happens.
 ABSENT = ("matplotlib", "IPython", "ipywidgets", "seaborn", "plotly", "tqdm", "pandas", "grading")
@@ -60,9 +60,11 @@ DUNDERS = {
 }
 
 # Questions, and methods, that change no tensor.
-LOOKS = {"get", "global", "module", "describe", "hash", "identity", "is_instance"}
+LOOKS = {"get", "global", "module", "describe", "hash", "identity", "is_instance", "ahead", "contents"}
 LOOKING = {"__getitem__", "__iter__", "__next__", "__len__", "__contains__", "__eq__", "__bool__", "items",
            "keys", "values", "dim", "size", "numel"}  # fmt: skip
+AT_FIRST = 4  # elements asked for at once; more where all were taken
+LOOKED_UP = 2  # elements of a dictionary that are asked for one by one
 
 side: "Learner"  # made at the bottom; there is one in a process
 
@@ -168,6 +170,32 @@ def remote_method(owner: int, name: str) -> Any:
     return method if name.startswith("__") else RemoteMethod(method)
 
 
+def next_ahead(one: Any) -> Any:
+    """`__next__` for iterators over containers: several elements come at once, see `Learner.next_of`.
+
+    Args:
+        one: the method that asks for each.
+    """
+
+    def __next__(self: Remote) -> Any:
+        return side.next_of(self, one)
+
+    return __next__
+
+
+def getitem_ahead(one: Any) -> Any:
+    """`__getitem__` for dictionaries: who looks several elements up gets all at once, see `Learner.item_of`.
+
+    Args:
+        one: the method that asks for each.
+    """
+
+    def __getitem__(self: Remote, key: Any) -> Any:
+        return side.item_of(self, key, one)
+
+    return __getitem__
+
+
 class RemoteMethod:
     """A method that an attribute of the object itself may hide, as `module.forward = ...` does."""
 
@@ -254,9 +282,13 @@ class Builtins(dict):
     """Where Python looks for a name last. What the lab gives is on the tests' side and looked up there."""
 
     def __missing__(self, name: str) -> Any:
-        found, value = side.ask("global", name)
+        if name in side.globals:
+            return side.globals[name]
+        found, value, lasting = side.ask("global", name)
         if not found:
             raise KeyError(name)
+        if lasting:
+            side.globals[name] = value
         return value
 
 
@@ -292,18 +324,117 @@ class Learner(Peer):
         self.next_number = 1
         self.hiding: set[tuple[int, str]] = set()  # attributes of objects that hide methods of their classes
         self.shapes: dict[int, list[int]] = {}  # of tensors, as long as nothing can have changed one
+        self.globals: dict[str, Any] = {}  # modules and classes of the lab; the tests' side says what changed
+        # As long as nothing can have changed a container:
+        self.ahead: dict[int, list] = {}  # iterator -> [elements to come, the next one last; ends after them]
+        self.contents: dict[int, dict] = {}  # dictionary -> what is in it
+        self.looked_up: dict[int, int] = {}  # dictionary -> how often
+        self.still: set[int] = set()  # classes to look at whose objects changes no container
+        self.sizes: dict[int, int] = {}  # iterator -> elements to ask for; 0: one by one
+        self.moved: dict[int, int] = {}  # iterator -> elements taken here, to be told with the next message
         self.variables = {"__name__": "__main__", "__builtins__": Builtins(vars(builtins))}
         self.printed = Printed()
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Ask; what is known of shapes is forgotten, unless the question only looks."""
+        """Ask; what is known of shapes and containers is forgotten, unless the question only looks."""
         if what not in LOOKS and not (what == "method" and arguments[1] in LOOKING):
             self.shapes.clear()
+            self.look_again()
+        elif (self.ahead or self.looked_up) and not self.is_still(what, arguments):
+            self.look_again()
         return super().ask(what, *arguments)
 
+    def is_still(self, what: str, arguments: tuple) -> bool:
+        """Whether a question that only looks runs no code but torch's and Python's: a property may do anything."""
+        if what == "method":
+            return arguments[0] in self.still
+        if what == "get":
+            return type(self.remotes.get(arguments[0])) in (Remote, *map(self.classes.get, self.still))
+        return what != "hash"
+
+    def look_again(self) -> None:
+        """Forget what containers hold. Who asked for elements in vain gets one at a time from now on."""
+        if self.ahead:
+            self.sizes.update((number, 0) for number, (items, _) in self.ahead.items() if items)
+            self.ahead.clear()
+        self.contents.clear()
+        self.looked_up.clear()
+
+    def next_of(self, iterator: Remote, one: Any) -> Any:
+        """The next element of an iterator over a container of the tests' side.
+
+        Its real iterator stands still meanwhile. How far it was read goes over with the next message, whatever
+        that is, so that the tests' side never acts on an iterator that stands elsewhere.
+
+        Args:
+            iterator: the object.
+            one: asks for one element.
+        """
+        number = iterator._id
+        known = self.ahead.get(number)
+        if known is None:
+            size = self.sizes.get(number, AT_FIRST)
+            try:
+                items, ends = self.ask("ahead", number, size) if size else ((), False)
+            except Exception:  # what is wrong, the real iterator says in its turn
+                items, ends, self.sizes[number] = (), False, 0
+            if not items and not ends:
+                return one(iterator)
+            known = self.ahead[number] = [list(items[::-1]), ends]
+            self.sizes[number] = min(8 * size, AHEAD)
+        items, ends = known
+        if items:
+            self.moved[number] = self.moved.get(number, 0) + 1
+            if len(items) == 1 and not ends:
+                del self.ahead[number]
+            return items.pop()
+        if ends is True:
+            self.moved[number] = self.moved.get(number, 0) + 1
+            known[1] = "told"  # a list's iterator that came to its end does not go on when the list grows
+        raise StopIteration
+
+    def item_of(self, mapping: Remote, key: Any, one: Any) -> Any:
+        """An element of a dictionary of the tests' side.
+
+        Args:
+            mapping: the object.
+            key: of the element.
+            one: asks for one element.
+        """
+        number = mapping._id
+        if type(key) is str or type(key) is int:
+            known = self.contents.get(number)
+            if known is None:
+                times = self.looked_up[number] = self.looked_up.get(number, 0) + 1
+                if times > LOOKED_UP:
+                    known = self.contents[number] = self.contents_of(number)
+            if known and key in known:
+                return known[key]
+        return one(mapping, key)
+
+    def contents_of(self, number: int) -> dict:
+        try:
+            return dict(self.ask("contents", number))
+        except Exception:  # what is wrong with an element, asking for it alone says
+            return {}
+
+    def updates(self) -> tuple[list, list[int]]:
+        updates, unused = super().updates()
+        if self.moved:
+            updates += [["moved", number, times] for number, times in self.moved.items()]
+            self.moved.clear()
+        return updates, unused
+
+    def drop(self, number: int) -> None:
+        self.sizes.pop(number, None)
+        self.ahead.pop(number, None)
+        self.contents.pop(number, None)
+        super().drop(number)
+
     def serve(self, what: str, arguments: list) -> None:
-        """Answer; the tests' side may have changed a tensor before."""
+        """Answer; the tests' side may have changed a tensor or a container before."""
         self.shapes.clear()
+        self.look_again()
         super().serve(what, arguments)
 
     # What the tests' side asks ------------------------------------------------------------------------------
@@ -395,6 +526,8 @@ class Learner(Peer):
         kind, number = form[0], form[1]
         if kind == "yours":
             return self.mine[number]
+        if kind == "changed":
+            return self.globals.pop(number, None)
         if kind == "builtin":
             return getattr(builtins, number)
         if kind == "module":
@@ -420,7 +553,7 @@ class Learner(Peer):
 
     def facade(self, number: int) -> type:
         """The class on this side for one of the tests' side: same name, same bases, methods that ask."""
-        name, bases, methods, is_error = self.ask("describe", number)
+        name, bases, methods, is_error, traits = self.ask("describe", number)
         bases = tuple(dict.fromkeys(base for base in bases if base is not object)) or (Remote,)
         if is_error:
             made = type(name, tuple(base for base in bases if issubclass(base, BaseException)), {})
@@ -428,6 +561,14 @@ class Learner(Peer):
         else:
             bases = tuple(base for base in bases if issubclass(base, Remote)) or (Remote,)
             members = {method: remote_method(number, method) for method in methods}
+            for method, trait, ahead in (
+                ("__next__", "ahead", next_ahead),
+                ("__getitem__", "contents", getitem_ahead),
+            ):
+                if trait in traits and method in members:
+                    members[method] = ahead(members[method])
+            if "still" in traits:
+                self.still.add(number)
             if "__eq__" in members:
                 members["__hash__"] = Remote.__hash__
             members["__slots__"] = ()

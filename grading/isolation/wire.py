@@ -18,6 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 PLAIN = (str, int, bool, float, type(None))
+AS_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode  # made once
+AHEAD = 64  # elements that go over at once, at most
 MEGABYTES = 256  # a message, at most
 NONSENSE = (
     TypeError,
@@ -47,7 +49,7 @@ class Wire:
     def send(self, message: list) -> None:
         """Raises: Lost, when the other side is gone."""
         try:
-            self.connection.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+            self.connection.sendall(AS_JSON(message).encode() + b"\n")
         except OSError as error:
             raise Lost("it is gone") from error
 
@@ -70,7 +72,7 @@ class Wire:
         line = bytes(self.rest[:end])
         del self.rest[: end + 1]
         try:
-            message = json.loads(line)
+            message = json.loads(line.decode())
         except (ValueError, RecursionError) as error:
             raise Lost("it sent something that is no message") from error
         if not isinstance(message, list) or len(message) != 5:

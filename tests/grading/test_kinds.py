@@ -113,6 +113,16 @@ def test_a_tensor_was_changed() -> None:
     assert "numbers of item 1" in said_about(lambda: things[1].add_(1), things := (1, torch.ones(2)))
 
 
+def test_numbers_that_are_none_and_other_storage_change_nothing_but_themselves() -> None:
+    odd = torch.tensor([torch.nan, torch.inf, 0.0])
+    sparse = torch.eye(2).to_sparse()
+    with leaves_no_trace(odd, sparse):
+        odd[2] = -0.0
+    assert "numbers" in said_about(lambda: odd.data[0].fill_(0), odd)
+    assert "numbers" in said_about(lambda: sparse.values().fill_(2), sparse)
+    assert "numbers" in said_about(lambda: setattr(odd, "data", odd.double()), odd)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
