@@ -278,6 +278,8 @@ def install(extra: str) -> None:
     wanted.update(install_packages(wanted["extra"], state))
     wanted["python"] = venv_python_version()
     write_state(wanted)
+    # Else the first picture waits while matplotlib lists this machine's fonts. postBuild does the same for Binder.
+    ask(VENV_PYTHON, "-c", "import matplotlib.font_manager")
     if fetch_archives(extra):
         say("Installed. From now on no network is needed.")
 

@@ -21,7 +21,7 @@ from .backbone import (
     map_faults,
     register,
 )
-from .trial import OutputStrideError, by_stride, plan, takes, working_sizes
+from .trial import OutputStrideError, ShapesOnly, by_stride, plan, takes, working_sizes
 from .weights import (
     WeightsMissingError,
     check_fit,
@@ -310,7 +310,8 @@ def _build(name: str, tag: str = "", download_tag: str | None = None, **argument
     if download_tag is not None:
         tag = download_tag
     build = partial(timm.create_model, f"{name}.{tag}" if tag else name, features_only=True, **arguments)
-    return build() if download_tag is None else download(build)
+    with ShapesOnly():  # on the meta device; on others it changes nothing
+        return build() if download_tag is None else download(build)
 
 
 for _name in timm.list_models():

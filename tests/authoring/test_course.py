@@ -46,6 +46,11 @@ print("Fetched the reviews.")
 sys.exit(pathlib.Path("no archives").exists())
 """
 
+# In place of matplotlib's: notes that the fonts of this machine were listed.
+FAKE_FONTS = """with open("fonts", "a") as calls:
+    calls.write("listed\\n")
+"""
+
 FAKE_UV = """#!/bin/sh
 here="${0%/*}"
 read -r mood < "$here/mood"
@@ -76,6 +81,8 @@ class Course:
         (self.root / "solutions").mkdir()  # what the learners' zip lacks
         (self.root / "backbones").mkdir()
         (self.root / "backbones" / "archives.py").write_text(FAKE_ARCHIVES)
+        (self.root / "matplotlib").mkdir()
+        (self.root / "matplotlib" / "font_manager.py").write_text(FAKE_FONTS)
 
     @property
     def venv_python(self) -> Path:
@@ -429,6 +436,13 @@ def test_only_a_change_of_packages_installs_again(installed, file, old, new, cou
     (installed.root / file).write_text(text.replace(old, new))
     installed.works("lab")
     assert len(installed.installations) == count
+
+
+def test_an_installation_lists_the_fonts_that_the_first_picture_would_wait_for(course):
+    course.uv()
+    course.works("lab")
+    course.works("lab")
+    assert (course.root / "fonts").read_text() == "listed\n"
 
 
 # ---- Texts and weights that no dependency brings -------------------------------------------------

@@ -9,11 +9,12 @@ import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from backbones import BackboneError, check_backbone, create_backbone
 from backbones.backbone import BatchError
-from backbones.trial import output_strides
+from backbones.trial import _twin, output_strides, plan
 from backbones.vision import ImageBackbone, ImageError, OutputStrideError
 
 STRIDES = {  # of the course's backbones, shallow to deep, at output stride 32
@@ -489,3 +490,34 @@ def test_random_weights_differ_from_one_backbone_to_the_next():
     once = first_weights()
     torch.manual_seed(3)
     assert torch.equal(first_weights(), once)
+
+
+class Numbers(TorchDispatchMode):
+    """Notes operations that would only change numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen |= {name for name in ("normal_", "uniform_", "batch_norm") if name in str(function)}
+        return function(*args, **(kwargs or {}))
+
+
+def test_shapes_are_tried_out_without_numbers():
+    """torch works out both in Python there: most of the time until lesson 00 draws its first picture."""
+    plan.cache_clear()
+    _twin.cache_clear()
+    with Numbers() as numbers, torch.device("meta"):
+        create_backbone("resnet18", output_stride=16)
+    assert numbers.seen <= {"uniform_"}, "the classifier's bias, which timm throws away, may stay"
+
+
+def test_numbers_that_are_there_are_drawn():
+    """Leaving out is for the meta device alone."""
+    torch.manual_seed(0)
+    expected = timm.create_model("resnet18", features_only=True).state_dict()
+    torch.manual_seed(0)
+    made = create_backbone("resnet18").body.state_dict()
+    assert made.keys() == expected.keys()
+    assert all(torch.equal(made[name], expected[name]) for name in expected)

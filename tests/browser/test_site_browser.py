@@ -10,11 +10,11 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import browser
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from authoring import browser
 from authoring.notebooks import ROOT, lessons
 from backbones.explore import Quiz
 from backbones.show.quiz import plain
@@ -36,16 +36,13 @@ OTHERS = [pytest.param(name, marks=pytest.mark.nightly) for name in OTHERS if na
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
+    with browser.chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    page = chromium.new_page(viewport=SIZES["desk"])
-    page.set_default_timeout(browser.STEP)
+    page = browser.new_page(chromium, **SIZES["desk"])
     yield page
     page.close()
 
@@ -131,10 +128,8 @@ def test_the_search_finds_a_lesson_and_leads_there(address: str, page: Page) -> 
     asked, complaints = watch(page)
     page.goto(f"{address}/index.html")
     page.goto(f"{address}/search.html?q=receptive+field")
-    results = page.locator("#search-results li a")
-    results.first.wait_for()
-    links = [link.get_attribute("href") or "" for link in results.all()]
-    assert any("02_convolution_and_pooling" in link for link in links)
+    results = page.locator("#search-results li a")  # they come one after the other
+    expect(results.and_(page.locator('[href*="02_convolution_and_pooling"]')).first).to_be_visible()
     results.first.click()
     expect(page.locator("article")).to_contain_text("receptive field", ignore_case=True)
     assert complaints == []

@@ -1,4 +1,7 @@
-"""JupyterLab as `python course.py lab` starts it, in a headless Chromium: what test_browser.py needs."""
+"""JupyterLab as `python course.py lab` starts it, in a headless Chromium, and what a learner does there.
+
+What tests/browser/ and `python course.py bench start` need; the rest of `authoring/` does without a browser.
+"""
 
 import json
 import os
@@ -14,15 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+from .notebooks import ROOT
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Containers give root no sandbox and little shared memory. Nothing but this machine has an address.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"]
 COMPLAINT = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab shows errors as this, too
 STEP = 240_000  # ms for one thing to happen; a lesson takes up to 90 s on a machine with nothing else to do
+expect.set_options(
+    timeout=STEP
+)  # 5 s otherwise, and a page that is opened gets 30 s: too few on a busy machine
 # `course.py lab` itself, with a copy of lessons and labs and without its first step, the installation.
 LAB = """
 import sys
@@ -39,13 +46,8 @@ SETTINGS = {
 }
 
 
-@contextmanager
-def jupyterlab(folder: Path) -> Iterator[str]:
-    """Serve a copy of lessons and labs; gives the address of JupyterLab, {} standing for a notebook's path.
-
-    Args:
-        folder: an empty one, for the copy and for everything that JupyterLab keeps.
-    """
+def copy_course(folder: Path) -> Path:
+    """Copy what `jupyterlab` serves into an empty folder, with its settings; returns the copy of the course."""
     course = folder / "course"
     for name in ("notebooks", "labs", ".jupyter"):
         litter = shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__")
@@ -54,6 +56,19 @@ def jupyterlab(folder: Path) -> Iterator[str]:
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(value), encoding="utf-8")
+    return course
+
+
+@contextmanager
+def jupyterlab(folder: Path) -> Iterator[str]:
+    """Serve a copy of lessons and labs; gives the address of JupyterLab, {} standing for a notebook's path.
+
+    Args:
+        folder: for everything that JupyterLab keeps; empty, or with what `copy_course` put there.
+    """
+    course = folder / "course"
+    if not course.exists():
+        copy_course(folder)
     own = {
         "BACKBONES_PROGRESS": str(folder / "progress.jsonl")
     }  # a learner's, not "off" as elsewhere in tests
@@ -117,7 +132,7 @@ def serving(command: list[str], where: Path, folder: Path, own: dict[str, str]) 
             server.wait()
 
 
-def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+def wait_for(url: str, server: subprocess.Popen, log: Path, seconds: float = STEP / 1000) -> None:
     """Return once the server answers."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and server.poll() is None:
@@ -145,10 +160,13 @@ class Notebook:
         self.elsewhere: list[str] = []  # requests to other machines
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.note(request.url))
+        begin = time.perf_counter()
         page.goto(address.format(path))
         self.panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
-        self.panel.locator(".jp-Cell").first.wait_for(timeout=STEP)
+        self.panel.locator(".jp-Cell").first.wait_for()
+        self.seconds_shown = time.perf_counter() - begin  # until its cells stood in the page
         self.wait_until_idle()
+        self.seconds_ready = time.perf_counter() - begin  # until its kernel was connected
 
     def note(self, url: str) -> None:
         """Remember a request that leaves this machine."""
@@ -156,16 +174,22 @@ class Notebook:
             self.elsewhere.append(url)
 
     def wait_until_idle(self) -> None:
-        """Wait until the kernel is connected and has nothing to do.
+        """Wait until the kernel is connected and has nothing to do, and the page shows all that it has said.
 
         The toolbar's indicator says "idle" while the kernel still connects, and a "Run All" given then is
-        lost: the status bar tells the truth.
+        lost: the status bar tells the truth. Widgets are drawn later, part by part: an explorer's parts are
+        empty boxes at first.
         """
         self.page.wait_for_function(
-            r"""() => /\| Idle/.test(document.querySelector("#jp-main-statusbar")?.textContent)
-                && ![...document.querySelectorAll(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-InputPrompt")]
-                    .some(prompt => prompt.textContent.includes("*"))""",
-            timeout=STEP,
+            r"""() => {
+                const panel = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden)");
+                const all = (selector) => [...panel.querySelectorAll(selector)];
+                return /\| Idle/.test(document.querySelector("#jp-main-statusbar")?.textContent)
+                    && !all(".jp-InputPrompt").some(prompt => prompt.textContent.includes("*"))
+                    && !all(".jp-OutputArea-output").some(output => output.textContent == "Loading widget...")
+                    && !all(".widget-interact > *, .widget-vbox > *")
+                        .some(part => !part.classList.contains("jupyter-widgets"));
+            }"""
         )
 
     def run_all(self) -> None:
@@ -175,13 +199,45 @@ class Notebook:
         expect(prompts.last).to_have_text("[ ]:")
         self.menu("Run", "runmenu:run-all")
         last = prompts.last.filter(has_text=re.compile(r"\[\d+\]"))
-        self.panel.locator(COMPLAINT).or_(last).first.wait_for(timeout=STEP)
+        self.panel.locator(COMPLAINT).or_(last).first.wait_for()
         self.wait_until_idle()
 
     def menu(self, name: str, command: str) -> None:
         """Choose a command from the menu bar."""
         self.page.get_by_role("menuitem", name=name, exact=True).click()
         self.page.locator(f'.lm-Menu-item[data-command="{command}"]').click()
+
+    def run_through(self, last: int) -> tuple[float, float]:
+        """Run the cells from the first to that number, counted from 0, by Shift+Enter alone, as right after opening.
+
+        Returns:
+            Seconds from the first key until the first code cell is done, and until that last cell is, and has
+            drawn as many pictures as were saved with it.
+        """
+        # Numbers and pictures that were saved with the notebook would pass for those of this run.
+        saved = self.panel.evaluate(
+            """(panel, last) => {
+                panel.querySelectorAll(".jp-InputPrompt").forEach(prompt => prompt.textContent = "");
+                panel.querySelectorAll("img").forEach(picture => picture.dataset.saved = "saved");
+                return panel.querySelectorAll(".jp-Cell")[last].querySelectorAll("img").length;
+            }""",
+            last,
+        )
+        begin = time.perf_counter()
+        for _ in range(last + 1):
+            self.page.keyboard.press("Shift+Enter")
+        done = r"""([selector, number, saved]) => {
+            const panel = document.querySelector(".jp-NotebookPanel:not(.lm-mod-hidden)");
+            const cell = panel.querySelectorAll(selector)[number];
+            const pictures = [...cell.querySelectorAll("img")];
+            return /\d/.test(cell.querySelector(".jp-InputPrompt").textContent) && pictures.length >= saved
+                && pictures.every(picture => picture.complete && !picture.dataset.saved);
+        }"""
+        seconds = []
+        for cell in ([".jp-CodeCell", 0, 0], [".jp-Cell", last, saved]):
+            self.page.wait_for_function(done, arg=cell)
+            seconds.append(time.perf_counter() - begin)
+        return seconds[0], seconds[1]
 
     def write(self, number: int, source: str) -> None:
         """Write this into the cell with that number, counted from 0, in place of what stands there."""
@@ -209,10 +265,19 @@ class Notebook:
         return explorer.locator("select, .noUi-handle, input[type=text], input[type=checkbox]").all()
 
     def showing(self, explorer: Locator) -> tuple[str, str | None]:
-        """Text and picture that an explorer shows."""
+        """Text and picture that an explorer shows, now; `shown` waits until they stay."""
         output = explorer.locator(".jp-OutputArea").first
         picture = output.locator("img")
         return output.text_content() or "", picture.first.get_attribute("src") if picture.count() else None
+
+    def shown(self, explorer: Locator) -> tuple[str, str | None]:
+        """Text and picture of an explorer that has drawn both: a picture comes after its text."""
+        self.wait_until_idle()
+        seen, now = None, self.showing(explorer)
+        while now != seen or not now[0]:
+            self.page.wait_for_timeout(200)
+            seen, now = now, self.showing(explorer)
+        return now
 
     def move(self, explorer: Locator, control: Locator, text: str) -> bool:
         """Move a control one step by keyboard alone; whether text or picture changed.
@@ -222,7 +287,7 @@ class Notebook:
             control: one of its `controls`.
             text: what is typed into a text field.
         """
-        before = self.showing(explorer)
+        before = self.shown(explorer)
         control.focus()
         for key in self.keys(control, text):
             self.page.keyboard.press(key) if len(key) > 1 else self.page.keyboard.insert_text(key)
@@ -255,7 +320,7 @@ class Notebook:
         before = reason.text_content() or ""  # empty, or the reason for another answer
         form.get_by_role("button", name=letter, exact=True).focus()
         self.page.keyboard.press("Enter")
-        expect(reason).not_to_have_text(before, timeout=STEP)
+        expect(reason).not_to_have_text(before)
         self.wait_until_idle()
         return reason.inner_text()
 
@@ -270,9 +335,16 @@ class Notebook:
 
 
 @contextmanager
-def page() -> Iterator[Page]:
-    """A fresh page of a fresh browser."""
+def chromium() -> Iterator[Browser]:
+    """A fresh browser, without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 1000})
+        yield browser
         browser.close()
+
+
+def new_page(browser: Browser, width: int = 1280, height: int = 1000) -> Page:
+    """A page of that browser, of so many pixels, which knows nothing of its other pages."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(STEP)
+    return page
