@@ -37,8 +37,8 @@ c.JupyterHub.spawner_class = "localprocess"
 c.Spawner.cmd = [sys.executable, str(deploy / "start.py")]
 c.Spawner.notebook_dir = "~/backbones"
 c.Spawner.default_url = "/lab/tree/notebooks/00_what_is_a_backbone.ipynb"
-c.Spawner.start_timeout = 120  # a class that arrives at once
-c.Spawner.http_timeout = 120
+c.Spawner.start_timeout = 600  # a class that arrives at once on few cores
+c.Spawner.http_timeout = 600
 # So many threads torch uses for each learner. (That, and memory, nobody enforces: systemdspawner would.)
 c.Spawner.cpu_limit = 1
 c.Spawner.environment = {"JUPYTER_CONFIG_PATH": settings}

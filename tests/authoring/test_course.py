@@ -152,7 +152,7 @@ class Course:
 
 @pytest.fixture
 def course(tmp_path: Path) -> Course:
-    return Course(tmp_path / "with a space and an ü")
+    return Course(tmp_path / "learner's folder with a space and an ü")
 
 
 @pytest.fixture
@@ -521,6 +521,14 @@ def test_a_python_that_is_gone(installed):
     assert len(installed.installations) == 2
 
 
+def test_fonts_are_listed_before_the_first_lesson(course):
+    (course.root / "matplotlib").mkdir()
+    (course.root / "matplotlib" / "font_manager.py").write_text("open('fonts', 'w').close()")
+    course.uv()
+    course.works("lab")
+    assert (course.root / "fonts").exists()
+
+
 def test_a_python_that_was_upgraded_underneath(installed):
     state = installed.root / ".venv" / "course.json"
     state.write_text(json.dumps(installed.state | {"python": "3.10"}))
@@ -536,9 +544,10 @@ def test_a_course_that_was_moved(installed):
 
 
 @contextlib.contextmanager
-def in_the_middle_of_an_installation(course: Course) -> Iterator[subprocess.Popen]:
+def in_the_middle_of_an_installation(course: Course, *before: str) -> Iterator[subprocess.Popen]:
+    """A `course.py lab` that is waiting for its installer. `before`: a program that starts it."""
     course.uv("slow")
-    command = [sys.executable, str(course.root / "course.py"), "lab"]
+    command = [*before, sys.executable, str(course.root / "course.py"), "lab"]
     # As in a terminal of its own: Ctrl-C and a closed window reach all that runs there.
     process = subprocess.Popen(
         command,
@@ -570,13 +579,25 @@ def test_control_c_stops_cleanly(course):
         os.kill(int((course.bin / "pid").read_text()), 0)
 
 
+BACKGROUND = ("/bin/sh", "-c", 'trap \'\' INT; exec "$0" "$@"')  # as a script's shell starts `make test &`
+
+
+def test_control_c_does_not_reach_it_in_the_background(course):
+    with in_the_middle_of_an_installation(course, *BACKGROUND) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        os.kill(int((course.bin / "pid").read_text()), signal.SIGKILL)  # the installer's own end
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert said.strip().splitlines()[-1].startswith("course.py: the installation failed")
+
+
 def test_control_c_reaches_what_tests_start_from_the_background():
     """`make test &` in a script: the tests ignore Ctrl-C as they should, what they start does not."""
     child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     program = "import os, signal, subprocess, sys, conftest\nos.kill(os.getpid(), signal.SIGINT)\n"
     program += f"subprocess.run([sys.executable, '-c', {child!r}], check=True)"
     done = subprocess.run(
-        ["/bin/sh", "-c", 'trap \'\' INT; exec "$0" -c "$1"', sys.executable, program],
+        [*BACKGROUND, sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,14 +1,17 @@
 """deploy/: what can be looked at without a hub, and a class that is held on one.
 
-The class needs root on Linux, JupyterHub and its proxy (`npm install --global configurable-http-proxy`); where one of
-them is missing the test says so. Eight learners at a time come each night.
+The class needs root on Linux, JupyterHub and its proxy (`npm install --global configurable-http-proxy@5.1`); where one
+of them is missing the test says so, and fails where BACKBONES_REQUIRE_HUB is set. Eight learners at a time come each
+night, and only they run all of the lesson.
 """
 
 import importlib.util
 import json
 import os
+import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -101,15 +104,40 @@ def test_the_schema_refuses_what_helm_would_refuse(right: str, wrong: str) -> No
 
 # ---- A class -------------------------------------------------------------------------------------
 
-WHY_NOT = hub.missing()
+
+def test_ci_has_the_proxy_that_the_administrator_is_told() -> None:
+    """So that the class is held there, with what a real one is held with."""
+    told = re.findall(rf"npm install --global .*\b({hub.PROXY}@\S+)", hub.GUIDE.read_text(encoding="utf-8"))
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert told == re.findall(rf"npm install --global .*\b({hub.PROXY}@\S+)", script) != []
+    assert "export BACKBONES_REQUIRE_HUB=1" in script
+
+
+@pytest.mark.slow
+def test_the_instructor_is_told_commands_that_there_are() -> None:
+    *hand_out, collect, grade = hub.instructors_commands()
+    assert hand_out[-1] == f"nbgrader release_assignment {hub.LAB.folder.name}"
+    assert collect.startswith(f"nbgrader collect {hub.LAB.folder.name} ")
+    python, *arguments = grade.split()
+    done = subprocess.run([sys.executable, *arguments, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert python == "python"
+    assert done.returncode == 0, done.stderr
+
+
+WHY_NOT = "" if os.environ.get("BACKBONES_REQUIRE_HUB") else hub.missing()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(WHY_NOT != "", reason=WHY_NOT)
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("learners", [2, pytest.param(8, marks=pytest.mark.nightly)])
-def test_a_class_works_and_is_graded_and_nobody_sees_what_is_anothers(learners: int) -> None:
-    report = hub.try_class(learners)
+@pytest.mark.parametrize(
+    ("learners", "cells"), [(2, 3), pytest.param(8, None, marks=pytest.mark.nightly)], ids=["2", "8"]
+)
+def test_a_class_works_and_is_graded_and_nobody_sees_what_is_anothers(
+    learners: int, cells: int | None
+) -> None:
+    assert hub.missing() == ""
+    report = hub.try_class(learners, cells)
     assert len(report["learners"]) == learners
     assert report["walls"] == dict.fromkeys(report["walls"], True)
     assert len(report["walls"]) > 8
