@@ -277,11 +277,10 @@ def install(extra: str) -> None:
     )  # "": before there was "lab"
     wanted.update(install_packages(wanted["extra"], state))
     wanted["python"] = venv_python_version()
-    # Matplotlib lists a machine's fonts once; where that takes long, the first lesson would say so in red.
+    # Else the first picture waits while matplotlib lists this machine's fonts, and where that takes long, the
+    # lesson says so in red. postBuild does the same for Binder.
     ask(VENV_PYTHON, "-c", "import matplotlib.font_manager")
     write_state(wanted)
-    # Else the first picture waits while matplotlib lists this machine's fonts. postBuild does the same for Binder.
-    ask(VENV_PYTHON, "-c", "import matplotlib.font_manager")
     if fetch_archives(extra):
         say("Installed. From now on no network is needed.")
 

@@ -521,14 +521,6 @@ def test_a_python_that_is_gone(installed):
     assert len(installed.installations) == 2
 
 
-def test_fonts_are_listed_before_the_first_lesson(course):
-    (course.root / "matplotlib").mkdir()
-    (course.root / "matplotlib" / "font_manager.py").write_text("open('fonts', 'w').close()")
-    course.uv()
-    course.works("lab")
-    assert (course.root / "fonts").exists()
-
-
 def test_a_python_that_was_upgraded_underneath(installed):
     state = installed.root / ".venv" / "course.json"
     state.write_text(json.dumps(installed.state | {"python": "3.10"}))
