@@ -1131,7 +1131,7 @@ def cuts_windows(maps, kernel, stride=None, padding=0):
     stride = kernel if stride is None else stride
     batch, channels, height, width = maps.shape
     rows, columns = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-    out = torch.zeros(batch, channels, rows, columns)
+    out = maps.new_zeros(batch, channels, rows, columns)
     for y in range(rows):
         for x in range(columns):
             top, left = y * stride - padding, x * stride - padding

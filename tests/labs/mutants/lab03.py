@@ -1891,9 +1891,18 @@ class BackboneThatStays(Network):
         backbone.eval()
 
         def stay(self, mode=True):
-            return self
+            return type(self).train(self, mode=False)
 
         backbone.train = types.MethodType(stay, backbone)
+
+
+@wrong("FrozenNetwork", "gives the backbone a train() that does nothing: parts that were woken stay awake")
+class BackboneThatIgnoresCalls(Network):
+    def __init__(self, backbone, head):
+        super().__init__(backbone, head)
+        backbone.requires_grad_(False)
+        backbone.eval()
+        backbone.train = types.MethodType(lambda self, mode=True: self, backbone)
 
 
 @right("FrozenNetwork", "sets the mode part by part; no_grad around the backbone as well")
@@ -2264,8 +2273,8 @@ class SixAtMost(InvertedInOne):
         return in_channels * min(expansion, 6)
 
 
-@wrong("InvertedResidual", "every stride above 1 is 2")
-class NoStrideAboveTwo(InvertedInOne):
+@right("InvertedResidual", "strides 1 and 2 only, as the text says")
+class StridesOneAndTwo(InvertedInOne):
     def strides(self, stride):
         return min(stride, 2)
 
