@@ -1,8 +1,8 @@
 """deploy/: what can be looked at without a hub, and a class that is held on one.
 
 The class needs root on Linux, JupyterHub and its proxy (`npm install --global configurable-http-proxy@5.1`); where one
-of them is missing the test says so, and fails where BACKBONES_REQUIRE_HUB is set, as each night in CI. Two learners take
-three minutes on two cores; eight run all of the lesson.
+of them is missing the test says so, and fails where BACKBONES_REQUIRE_HUB is set, as each night in CI. Two learners
+take three minutes on two cores; eight run all of the lesson.
 """
 
 import importlib.util
