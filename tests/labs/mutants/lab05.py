@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from lab_runner import Answers
 from torch import nn
-from torchvision.transforms import Resize
+from torchvision.transforms.functional import resize
 
 answers = Answers()
 wrong, right = answers.wrong, answers.right
@@ -1041,9 +1041,9 @@ def at_most_48_channels(layers, deep, low_level):
     return layers.refine(torch.cat([enlarge(deep, detail.shape[2:]), detail], dim=1))
 
 
-@right("decode", "torchvision's Resize")
+@right("decode", "torchvision's resize")
 def by_resize(layers, deep, low_level):
-    large = Resize(list(low_level.shape[2:]), antialias=False)(deep)
+    large = resize(deep, list(low_level.shape[2:]), antialias=False)
     return layers.refine(torch.cat([large, layers.reduce(low_level)], dim=1))
 
 
@@ -1398,9 +1398,9 @@ def deeper_than_four(backbone, head, images):
     return enlarge(head.classifier(head.decoder(deep, features[4])), images.shape[2:])
 
 
-@right("segment", "torchvision's Resize")
+@right("segment", "torchvision's resize")
 def logits_by_resize(backbone, head, images):
-    return Resize(list(images.shape[2:]), antialias=False)(run(backbone, head, images))
+    return resize(run(backbone, head, images), list(images.shape[2:]), antialias=False)
 
 
 # Exercise 6: swap_backbone ----------------------------------------------------------------------------------
