@@ -217,6 +217,10 @@ _product._get_raw = True  # tells torch to give it tensors; the others get shape
 _PAIRS = ["mm", "addmm", "mv", "addmv", "dot", "vdot", "bmm", "baddbmm", "addbmm", "_sparse_addmm"]
 _MORE = {getattr(torch.ops.aten, name): _product for name in _PAIRS} | {
     torch.ops.aten.mkldnn_rnn_layer: lambda x, w, v, *_, **__: 2 * prod(x[:2]) * (prod(w) + prod(v)),
+    # Each query with each key, and each of these with a value. torch 2.9 has no formula for it yet.
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda q, k, v, *_, **__: 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    ),
     torch.ops.torchvision.deform_conv2d: lambda x, w, *_, out_shape: 2 * prod(out_shape) * prod(w[1:]),
 }
 # Operation -> formula of its floating-point operations: torch's, and those that torch leaves out.

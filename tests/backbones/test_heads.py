@@ -295,7 +295,9 @@ def test_images_of_several_sizes_are_a_list_and_boxes_stay_inside_their_image(de
         assert (answer["boxes"] >= 0).all()
         assert (answer["boxes"] <= torch.tensor([width, height, width, height])).all()
     # What is filled up changes nothing for an image that needs no filling.
-    torch.testing.assert_close(found[1], detector(images[1][None])[0])
+    torch.testing.assert_close(
+        found[1], detector(images[1][None])[0], rtol=1e-5, atol=1e-4
+    )  # of up to 96 pixels
 
 
 @torch.no_grad()
