@@ -41,17 +41,6 @@ class ArchiveError(RuntimeError):
     """Something could not be fetched, or is not what it should be; the message says what to do."""
 
 
-def install_again(project: str) -> str:
-    """How to bring back what a package should have brought, as the end of an error's sentence.
-
-    Without what it requires: that is there, in the versions that fit together.
-    """
-    return (
-        "install the course again (in its folder delete .venv, then `python3 course.py lab`), or this package "
-        f"alone: `pip install --force-reinstall --no-deps {project}`"
-    )
-
-
 def reviews_file(domain: str) -> Path:
     """Where the rated reviews of "films" or "products" are kept.
 

@@ -21,8 +21,8 @@ import torch
 from huggingface_hub import constants as hub
 from torch import Tensor, nn
 
-from .archives import install_again
 from .backbone import BackboneError
+from .packages import install_again
 
 
 class WeightsMissingError(BackboneError):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torchvision.transforms import v2
 
-from ..archives import install_again
+from ..packages import install_again
 
 Statistic = float | Sequence[float] | None
 

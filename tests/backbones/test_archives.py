@@ -241,3 +241,9 @@ def test_the_reason_of_the_installer_is_passed_on(folder, monkeypatch, capsys):
 def test_where_all_is_there_it_says_so(capsys):
     assert archives.main() == 0
     assert capsys.readouterr().out == "The rated reviews are here.\nMiniLM is here.\n"
+
+
+def test_the_command_says_nothing_in_red():
+    """Python warns where `backbones` itself has imported a module that is then run as a program."""
+    done = subprocess.run([sys.executable, "-m", "backbones.archives"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
