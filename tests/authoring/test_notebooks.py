@@ -42,6 +42,14 @@ def result(text: str, **data: str) -> list:
     return [new_output("display_data", data={"text/plain": text, **data})]
 
 
+def compute_too_late(toy) -> None:
+    """A lab's answer and its test, which computes what it expects from what the answer left."""
+    answer = {"nbgrader": {"solution": True, "grade": False, "grade_id": "answer"}}
+    test = {"nbgrader": {"solution": False, "grade": True, "grade_id": "test", "points": 1}}
+    toy.cells.append(new_code_cell("def double(x):\n    return 2 * x", id="answer", metadata=answer))
+    toy.cells.append(new_code_cell("x = [3]\nassert double(x) == 2 * x", id="test", metadata=test))
+
+
 def rename(toy, old: str, new: str) -> None:
     for cell in toy.cells:
         cell.source = cell.source.replace(old, new)
@@ -187,6 +195,7 @@ BROKEN = {
         "lab02 without a link",
     ),
     "no year": (lambda toy: rename(toy, "1950", "long ago"), "name no year or no link"),
+    "an answer before what is expected": (compute_too_late, "computes with x after the answer had it"),
 }
 
 

@@ -119,7 +119,7 @@ def test_reviews_that_cannot_be_had(options, sentence):
 
 def test_reviews_that_were_not_fetched_name_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "FOLDER", tmp_path)
-    with pytest.raises(archives.ArchiveError, match=r"run `python -m backbones\.archives`"):
+    with pytest.raises(archives.ArchiveError, match=re.escape(archives.COMMAND)):
         ready(Reviews)
 
 
