@@ -2224,12 +2224,12 @@ class GroupsWhereItIsWide(Residual):
             self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=2, bias=False)
 
 
-@wrong("separable_block", "every stride above 1 is 2")
+@right("separable_block", "every stride above 1 is 2")
 def no_stride_above_two(in_channels, out_channels, stride=1, dilation=1):
     return separable(in_channels, out_channels, depthwise(in_channels, min(stride, 2), dilation))
 
 
-@wrong("separable_block", "from stride 3 on stride and dilation have changed places")
+@right("separable_block", "from stride 3 on stride and dilation have changed places")
 def swapped_from_three(in_channels, out_channels, stride=1, dilation=1):
     if stride > 2:
         stride, dilation = dilation, stride
