@@ -231,7 +231,7 @@ def test_the_workflow_takes_every_lesson_through_a_browser_each_night():
     assert days == {"0", "1", "2-6"}
     for name, command in (("browser", "make test-browser"), ("nightly", "make test-nightly")):
         job = WORKFLOW["jobs"][name]
-        assert job["steps"][-1]["run"] == command
+        assert command in [step.get("run") for step in job["steps"]]
         assert "github.event_name == 'schedule'" in job["if"]
     for name in ("test", "windows"):
         (only,) = re.findall(r"github.event.schedule == '(.*)'", WORKFLOW["jobs"][name]["if"])

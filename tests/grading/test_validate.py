@@ -36,7 +36,9 @@ def test_right_answers_pass_and_a_wrong_one_is_named(tiny: dict, tmp_path: Path)
     said = validate(tmp_path, wrong)
     assert "VALIDATION FAILED ON 1 CELL(S)!" in said
     assert "expected 2, got 4" in said
-    assert "VALIDATION FAILED ON 2 CELL(S)!" in validate(tmp_path, tiny["stubs"])
+    said = validate(tmp_path, tiny["stubs"])
+    assert "VALIDATION FAILED ON 3 CELL(S)!" in said, "two exercises and the free text"
+    assert said.count("You did not provide a response.") == 1
 
 
 @pytest.mark.nightly
