@@ -8,5 +8,6 @@ release.py           the learners' labs/ from solutions/
 train.py             the finished models in backbones/checkpoints/
 measure_deeplab.py   what lesson 05 shows of models that take too long to train in it
 pictures.py          the picture in the README
+browser.py           JupyterLab in a real browser, for tests and for `bench start`
 offline/             processes that cannot reach the network
 """

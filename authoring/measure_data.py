@@ -190,18 +190,23 @@ def digit_curve(seed: int) -> Iterator[tuple[str, Row]]:
     """The rows of `Digits` for one seed, which also draws the examples."""
     for count in DIGITS:
         for way in WAYS:
-            data, backbone = digits(count, way, seed)
+            data, backbone = digit_examples(count, way, seed)
             task = train("digit", way, seed, data, backbone)
             what = {"set": "digits", "head": "digit", "way": way, "examples": count, "seed": seed}
             yield "curves", what | {"score": score(task, data)}
 
 
-def digits(count: int, way: str, seed: int) -> tuple[Examples, Backbone | None]:
-    """So many digits, drawn by the seed, and those to test with; for "frozen" the backbone that remembers them."""
+def digits(count: int, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """(images, labels) to learn from, drawn by the seed, and to test with."""
     each = None if count == DIGITS[-1] else count // 10
     drawn = Digits(32, channels=3, labels_per_class=each, mean=0.5, std=0.5, seed=seed)
     drawn.setup()
-    images, labels = (torch.cat(both) for both in zip(drawn.train.tensors, drawn.test.tensors, strict=True))
+    return drawn.train.tensors, drawn.test.tensors
+
+
+def digit_examples(count: int, way: str, seed: int) -> tuple[Examples, Backbone | None]:
+    """So many digits, and those to test with; for "frozen" the backbone that remembers them."""
+    images, labels = map(torch.cat, zip(*digits(count, seed), strict=True))
     backbone = Remembered(lite0(), images) if way == "frozen" else None
     inputs = images if backbone is None else torch.arange(len(images))
     parts = (TensorDataset(inputs[rows], labels[rows]) for rows in (slice(count), slice(count, None)))
@@ -212,7 +217,7 @@ def longer() -> Iterator[tuple[str, Row]]:
     """(file, row) for each set, way and seed, with all examples and `LONGER` times the steps."""
     for seed in SEEDS:
         for way in WAYS:
-            data, backbone = digits(DIGITS[-1], way, seed)
+            data, backbone = digit_examples(DIGITS[-1], way, seed)
             data.steps *= LONGER
             what = {"set": "digits", "head": "digit", "way": way, "steps": data.steps, "seed": seed}
             yield "longer", what | {"score": score(train("digit", way, seed, data, backbone), data)}

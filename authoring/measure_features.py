@@ -20,19 +20,16 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from authoring.measure_data import EqualSteps, Remembered, lite0, score, which_digit
+from authoring.measure_data import EqualSteps, Remembered, digits, lite0, score, which_digit
 from authoring.recorded import Row, measure_parts
-from backbones.data import Digits
 from backbones.lessons import FILES
 from backbones.tasks import fit
 
 RESULTS = FILES / "measured" / "features"
 SEEDS = range(3)
 COUNTS = (200, 1000)  # images to learn from
-ALL = 1000  # that there are
 BATCH = 32
 RATES = {"lr": 1e-2, "backbone_lr": 1e-3}
 FROZEN = {  # weights of the backbone, and the stride of the map that the head reads
@@ -54,14 +51,6 @@ class Images(EqualSteps):
     def __init__(self, train: TensorDataset, test: TensorDataset, seed: int, steps: int):
         super().__init__()
         self.train, self.test, self.seed, self.steps = train, test, seed, steps
-
-
-def digits(count: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """(images, labels) to learn from, drawn by the seed, and to test with."""
-    labels_per_class = None if count == ALL else count // 10
-    data = Digits(32, channels=3, labels_per_class=labels_per_class, mean=0.5, std=0.5, seed=seed)
-    data.setup()
-    return data.train.tensors, data.test.tensors
 
 
 def train_head(way: str, count: int, seed: int) -> Row:

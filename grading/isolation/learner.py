@@ -329,7 +329,8 @@ class Learner(Peer):
         self.ahead: dict[int, list] = {}  # iterator -> [elements to come, the next one last; ends after them]
         self.contents: dict[int, dict] = {}  # dictionary -> what is in it
         self.looked_up: dict[int, int] = {}  # dictionary -> how often
-        self.still: set[int] = set()  # classes to look at whose objects changes no container
+        # Classes, and their numbers: to look at their objects changes nothing.
+        self.still: set[int | type] = {Remote}
         self.sizes: dict[int, int] = {}  # iterator -> elements to ask for; 0: one by one
         self.moved: dict[int, int] = {}  # iterator -> elements taken here, to be told with the next message
         self.variables = {"__name__": "__main__", "__builtins__": Builtins(vars(builtins))}
@@ -349,7 +350,7 @@ class Learner(Peer):
         if what == "method":
             return arguments[0] in self.still
         if what == "get":
-            return type(self.remotes.get(arguments[0])) in (Remote, *map(self.classes.get, self.still))
+            return type(self.remotes.get(arguments[0])) in self.still
         return what != "hash"
 
     def look_again(self) -> None:
@@ -567,12 +568,12 @@ class Learner(Peer):
             ):
                 if trait in traits and method in members:
                     members[method] = ahead(members[method])
-            if "still" in traits:
-                self.still.add(number)
             if "__eq__" in members:
                 members["__hash__"] = Remote.__hash__
             members["__slots__"] = ()
             made = RemoteMeta(name, bases, members, number=number)
+            if "still" in traits:
+                self.still |= {number, made}
         self.classes[number] = made
         return made
 
