@@ -20,7 +20,7 @@ from typing import Any
 
 from grading.isolation import gate
 from grading.isolation.gate import Refused
-from grading.isolation.wire import AHEAD, Lost, Peer, Wire
+from grading.isolation.wire import AHEAD, PLAIN, Lost, Peer, Wire
 
 
 class Examiner(Peer):
@@ -331,7 +331,7 @@ class Examiner(Peer):
             return ["exception", self.encode_error(value)]
         number = self.number(value)
         self.sent[number] += 1
-        return ["object", number, self.number(type(value)), *shape_of(value)]
+        return ["object", number, self.number(type(value)), *(shape_of(value) or fields_of(value))]
 
     def decode_object(self, form: list) -> Any:
         kind, number = form[0], form[1]
@@ -474,6 +474,19 @@ def shape_of(value: Any) -> list[list[int]]:
     if torch._C._len_torch_function_stack() or value.is_nested:
         return []
     return [list(value.shape)]
+
+
+def fields_of(value: Any) -> list[dict]:
+    """[the fields by name] of a named tuple, those that are numbers or words: they stay as they are."""
+    if not gate.is_named_tuple(type(value)):
+        return []
+    found = {}
+    for name, part in zip(type(value)._fields, tuple.__iter__(value), strict=False):
+        with contextlib.suppress(Refused):
+            gate.check_attribute(value, name)
+            if type(part) in PLAIN:
+                found[name] = part
+    return [found]
 
 
 ITERATES = ("__iter__", "__reversed__")

@@ -11,6 +11,7 @@ packages the few things that read or write files, or memory past the end of an a
 import builtins
 import collections
 import functools
+import inspect
 import sys
 import types
 from typing import Any
@@ -308,6 +309,17 @@ def is_dictionary(kind: type) -> bool:
     return issubclass(kind, dict) and not any(
         LOOKING & vars(one).keys() for one in own if one is not collections.OrderedDict
     )
+
+
+def is_named_tuple(kind: type) -> bool:
+    """Whether to read a field of this class's objects runs no code but Python's."""
+    if not issubclass(kind, tuple) or kind.__getattribute__ is not tuple.__getattribute__:
+        return False
+    names = getattr(kind, "_fields", ())
+    return bool(names) and all(type(inspect.getattr_static(kind, name, None)) is GETTER for name in names)
+
+
+GETTER = type(inspect.getattr_static(collections.namedtuple("Pair", "left right"), "left"))
 
 
 def is_still(kind: type) -> bool:

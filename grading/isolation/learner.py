@@ -114,6 +114,8 @@ class Remote(metaclass=RemoteMeta, number=0):
         number = object.__getattribute__(self, "_id")
         if name == "shape" and number in side.shapes:
             return Size(side.shapes[number])
+        if name in side.fields.get(number, ()):
+            return side.fields[number][name]
         return side.ask("get", number, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -324,6 +326,7 @@ class Learner(Peer):
         self.next_number = 1
         self.hiding: set[tuple[int, str]] = set()  # attributes of objects that hide methods of their classes
         self.shapes: dict[int, list[int]] = {}  # of tensors, as long as nothing can have changed one
+        self.fields: dict[int, dict[str, Any]] = {}  # of named tuples
         self.globals: dict[str, Any] = {}  # modules and classes of the lab; the tests' side says what changed
         # As long as nothing can have changed a container:
         self.ahead: dict[int, list] = {}  # iterator -> [elements to come, the next one last; ends after them]
@@ -430,6 +433,7 @@ class Learner(Peer):
         self.sizes.pop(number, None)
         self.ahead.pop(number, None)
         self.contents.pop(number, None)
+        self.fields.pop(number, None)
         super().drop(number)
 
     def serve(self, what: str, arguments: list) -> None:
@@ -549,7 +553,7 @@ class Learner(Peer):
             object.__setattr__(found, "_id", number)
             self.remotes[number] = found
         if len(form) > 3:
-            self.shapes[number] = form[3]
+            (self.shapes if type(form[3]) is list else self.fields)[number] = form[3]
         return found
 
     def facade(self, number: int) -> type:

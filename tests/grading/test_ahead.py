@@ -19,8 +19,28 @@ from grading.isolation.wire import Lost, Wire
 
 GIVEN = """
 import collections
+from typing import NamedTuple
 import torch
 from torch import nn
+
+class Candidate(NamedTuple):
+    name: str
+    top1: float
+    count: int  # hides a method of tuple
+    strides: tuple
+    model: object
+
+class Loud(Candidate):  # notes who reads it
+    seen = []
+
+    @property
+    def top1(self):
+        Loud.seen.append(self.name)
+        return len(Loud.seen)
+
+class Vague(Candidate):  # gives what it does not hold
+    def __getattribute__(self, name):
+        return 1 if name == "top1" else super().__getattribute__(name)
 
 class ByNumber(dict):  # as `Features` is
     def __missing__(self, key):
@@ -56,6 +76,8 @@ numbers = ByNumber({number: number * number for number in range(40)})
 ordered = collections.OrderedDict(numbers)
 layers = nn.ModuleList(nn.Linear(1, size) for size in range(1, 12))
 owner = Layers()
+candidates = [Candidate(f"net{n}", n / 2, n, (4, 8), nn.Linear(1, n + 1)) for n in range(30)]
+loud, vague = Loud("loud", 2.0, 3, (), None), Vague("vague", 2.0, 3, (), None)
 watched = Watched({str(number): number for number in range(9)})
 
 def take(iterator, count):
@@ -197,6 +219,23 @@ ANSWERS = {
         return same(*by_key, *by_loop), by_key[0] is by_key[3] is by_loop[0]
     """,
     "each look is noted": "it = watched; [it[key] for key in '1234567']; return list(it.seen)",
+    "fields of named tuples": """
+        best = max(candidates, key=lambda one: one.top1)
+        return best.name, best.count, best[2], best.strides, best.model.out_features, [one.name for one in candidates]
+    """,
+    "named tuples are tuples": """
+        one = candidates[3]
+        name, *rest = one
+        return name, len(one), rest[:3], one == candidates[3]
+    """,
+    "named tuples stay as they are": """
+        one = candidates[3]
+        try:
+            one.top1 = 100.0
+        except AttributeError:
+            return one.top1, one._replace(top1=100.0).top1, one.top1
+    """,
+    "a field that is code": "return loud.top1, loud.top1, list(loud.seen), loud.name, vague.top1, vague[1]",
     "an enumeration in the middle": "return [n for n, (k, v) in enumerate(state.items()) if v.numel() == 50]",
 }
 
@@ -258,6 +297,7 @@ def messages(examiner: Examiner, body: str) -> int:
 def test_loops_ask_seldom(examiner: Examiner) -> None:
     assert messages(examiner, ANSWERS["all of it"]) < 15
     assert messages(examiner, ANSWERS["two dictionaries"]) < 20
+    assert messages(examiner, ANSWERS["fields of named tuples"]) < 12
     assert messages(examiner, "for _ in range(50): torch, nn, torch.Tensor\nreturn 1") < 6
 
 
