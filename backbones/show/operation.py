@@ -185,9 +185,14 @@ def _text(number: float) -> str:
     return f"{number:g}".replace("-", "−")
 
 
+def _factor(number: float) -> str:
+    """A number of a product: negative ones in parentheses."""
+    return _text(number) if number >= 0 else f"({_text(number)})"
+
+
 def _equation(position: int | tuple[int, int], numbers: Numbers, weights: Numbers) -> str:
     pairs = [*zip(numbers, weights, strict=True)]
-    products = " + ".join(f"{_text(n)}·{_text(w) if w >= 0 else f'({_text(w)})'}" for n, w in pairs)
+    products = " + ".join(f"{_factor(n)}·{_factor(w)}" for n, w in pairs)
     if not pairs:
         return f"output {position} = 0 (no copy lies here)"
     return f"output {position} = {products} = {_text(sum(n * w for n, w in pairs))}"

@@ -33,6 +33,7 @@ def said(figure: Figure) -> float:
     _, products, result = figure.get_suptitle().replace("−", "-").replace("·", "*").split(" = ")
     assert re.fullmatch(r"[-+*(). \de]+", products)
     assert eval(products) == pytest.approx(float(result))
+    assert not re.search(r"[-+*]\s*-", products), "negative numbers stand in parentheses"
     return float(result)
 
 
