@@ -14,7 +14,7 @@ THREADS = "import torch; print(torch.get_num_threads())"
 
 def with_threads(count: int, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a Python whose kernels compute with so many threads, whatever the machine has."""
-    environment = os.environ | {"OMP_NUM_THREADS": str(count)}
+    environment = os.environ | {"OMP_NUM_THREADS": str(count), "MKL_NUM_THREADS": str(count)}
     environment.pop("CPU_LIMIT", None)
     return subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1500
