@@ -112,7 +112,9 @@ def first_pictures(lesson: Path, cold: int, warm: int) -> dict[str, dict[str, li
     with tempfile.TemporaryDirectory() as name, browser.chromium() as chromium:
         folder = Path(name)
         empty = browser.copy_course(folder) / "notebooks" / "empty.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(YARDSTICK)]), empty)
+        kernel = nbformat.read(lesson, as_version=4).metadata.kernelspec  # without one JupyterLab asks which
+        cell = nbformat.v4.new_code_cell(YARDSTICK)
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), empty)
         plan = {EMPTY: (empty.name, 0), LESSON: (lesson.name, first_picture(lesson))}
         for number in range(cold + warm):
             state = "cold" if number < cold else "warm"
