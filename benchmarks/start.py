@@ -210,11 +210,18 @@ class Seconds(NamedTuple):
 
 
 def first_imports(path: Path) -> str:
-    """The import statements at the top level of a notebook's first code cell, one a line."""
-    cells = nbformat.read(path, as_version=4).cells
-    first = next(cell.source for cell in cells if cell.cell_type == "code")
-    imports = [node for node in ast.parse(first).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    return "\n".join(map(ast.unparse, imports))
+    """The import statements at the top level of a notebook's first code cells, as far as these hold any, one a line."""
+    result: list[str] = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        imports = [
+            node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        if not imports:
+            break
+        result += map(ast.unparse, imports)
+    return "\n".join(result)
 
 
 def measure(statements: str) -> Seconds:

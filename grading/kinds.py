@@ -208,28 +208,29 @@ def _note(state: dict[str, Any], thing: Any, where: str, copy: bool) -> None:
 
 def _note_module(state: dict[str, Any], part: nn.Module, inner: str, copy: bool) -> None:
     """Add what stands in a module itself, not in its children."""
-    hooks: tuple = ()
-    for key, value in vars(part).items():
-        if type(value) in PLAIN and key != "training":
-            if not key.startswith("_") or isinstance(value, NOTED):
-                state[f"value of {inner}.{key}"] = value
-        elif key in CHILDREN:
-            for child, tensor in value.items():
-                label = child if inner == "the module" else f"{inner}.{child}"
-                state[f"object {label}"] = tensor and id(tensor) if key == "_modules" else id(tensor)
-                if isinstance(tensor, Tensor):
-                    _note(state, tensor, label, copy)
-        elif "hooks" in key:
-            hooks += tuple(value)
-            state[f"hooks of {inner}"] = hooks
-        elif key == "training":
-            state[f"mode (train or eval) of {inner}"] = value
-        elif not key.startswith("_") or isinstance(value, NOTED):
+    own = vars(part)
+    for key in CHILDREN:
+        for child, tensor in own.get(key, {}).items():
+            label = child if inner == "the module" else f"{inner}.{child}"
+            state[f"object {label}"] = tensor and id(tensor) if key == "_modules" else id(tensor)
+            if isinstance(tensor, Tensor):
+                _note(state, tensor, label, copy)
+    state[f"hooks of {inner}"] = [hook for key in HOOKS if own.get(key) for hook in own[key]]
+    state[f"mode (train or eval) of {inner}"] = part.training
+    for key in [key for key in own if key not in EVERY]:
+        value = own[key]
+        if key.startswith("_") and not isinstance(value, NOTED):
+            continue
+        if type(value) in PLAIN:
+            state[f"value of {inner}.{key}"] = value
+        else:
             _note(state, value, f"{inner}.{key}", copy)
 
 
 PLAIN = frozenset({int, float, str, bool, type(None)})
-CHILDREN = frozenset({"_parameters", "_buffers", "_modules"})
+CHILDREN = "_parameters", "_buffers", "_modules"
+EVERY = frozenset(vars(nn.Module()))  # what stands in every module
+HOOKS = tuple(key for key in vars(nn.Module()) if "hooks" in key)
 NOTED = (int, str, Tensor, dict, list)  # private attributes of a module that count
 
 

@@ -11,11 +11,12 @@ import functools
 import importlib
 import itertools
 import keyword
+import operator
 import sys
 import types
 import typing
 import weakref
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from grading.isolation import gate
@@ -45,6 +46,10 @@ class Examiner(Peer):
         self.their_number: dict[int, int] = {}  # id of a stand-in -> the learner's side's number
         self.iterators: set[int] = set()  # made for the learner's side, which may ask for elements ahead
         self.told: dict[str, Any] = {}  # modules and classes of the lab that the learner's side knows by name
+        # Objects of which it knows shape, contents or parts without asking, and whether these still are so:
+        self.known: dict[int, Callable[[], bool]] = {}
+        self.only_looked = False  # since they were last found to be so
+        self.within = False  # an object of which the parts go over, too
         self.depth = 0  # of calls into the learner's side
         self.borrowed: list[tuple[Any, str, Any]] = []  # module, method, what stood in its place
         self.lent: list[Any] = []  # handles of hooks on every module
@@ -164,7 +169,9 @@ class Examiner(Peer):
         result = method(thing, *args, **kwargs)
         form = self.encode(result)
         if name in ITERATES and result is not thing and gate.is_new_iterator(method, result):
-            self.iterators.add(self.number_of[id(result)])
+            number = self.number_of[id(result)]
+            self.iterators.add(number)
+            form.append({"ahead": self.next_of(number, AT_FIRST)})
         return form
 
     def on_ahead(self, number: int, count: int) -> Any:
@@ -177,6 +184,11 @@ class Examiner(Peer):
             raise Refused("no look ahead")
         if type(count) is not int or not 0 < count <= AHEAD:
             raise Refused("no such number of elements")
+        forms, ends = self.next_of(number, count)
+        return ["tuple", [["tuple", forms], ends]]
+
+    def next_of(self, number: int, count: int) -> tuple[list, bool]:
+        """The next `count` elements of an iterator, and whether these are all that there are."""
         items = list(itertools.islice(copy.copy(self.objects[number]), count + 1))
         forms: list[Any] = []
         for item in items[:count]:
@@ -184,7 +196,7 @@ class Examiner(Peer):
                 forms.append(self.encode(item))
             except Exception:  # the learner's side shall hear of it when it comes there
                 break
-        return ["tuple", [["tuple", forms], len(forms) == len(items)]]
+        return forms, len(forms) == len(items)
 
     def moved(self, number: int, times: int) -> None:
         """The learner's side took elements that it had been told ahead, or heard that there are no more."""
@@ -202,6 +214,11 @@ class Examiner(Peer):
         thing = self.objects[number]
         if not gate.is_dictionary(type(thing)) or len(thing) > 4 * AHEAD:
             return ["tuple", []]
+        return ["tuple", [["tuple", pair] for pair in self.contents_of(thing, number)]]
+
+    def contents_of(self, thing: dict, number: int) -> list[list]:
+        """[key, element] of each element of a dictionary that can be told, see `on_contents`."""
+        self.known[number] = functools.partial(holds_the_same, thing, dict(dict.items(thing)), {})
         pairs = []
         for key, value in dict.items(thing):
             if type(key) not in (str, int) or type(value) in (tuple, list, dict, set, frozenset):
@@ -209,8 +226,8 @@ class Examiner(Peer):
             with contextlib.suppress(Refused):
                 form = self.encode(value)
                 if not isinstance(form, list) or form[0] == "object":
-                    pairs.append(["tuple", [key, form]])
-        return ["tuple", pairs]
+                    pairs.append([key, form])
+        return pairs
 
     def updates(self) -> tuple[list, list[int]]:
         updates, unused = super().updates()
@@ -220,7 +237,19 @@ class Examiner(Peer):
                 if not found or now is not value:
                     del self.told[name]
                     updates.append(["changed", name])
+        if not self.only_looked:
+            for number in [number for number, holds in self.known.items() if not holds()]:
+                del self.known[number]
+                updates.append(["changed", number])
+        self.only_looked = False
         return updates, unused
+
+    def serve(self, what: str, arguments: list) -> None:
+        """Answer one question."""
+        self.only_looked = what in LOOKS or (
+            what == "get" and gate.is_still(type(self.objects.get(arguments[0])))
+        )
+        super().serve(what, arguments)
 
     def on_new(self, number: int) -> Any:
         kind = self.objects[number]
@@ -305,6 +334,7 @@ class Examiner(Peer):
         value = self.objects.pop(number, None)
         self.number_of.pop(id(value), None)
         self.iterators.discard(number)
+        self.known.pop(number, None)
 
     def module(self, name: str) -> types.ModuleType:
         if not gate.module_allowed(name) or name not in sys.modules:
@@ -331,7 +361,38 @@ class Examiner(Peer):
             return ["exception", self.encode_error(value)]
         number = self.number(value)
         self.sent[number] += 1
-        return ["object", number, self.number(type(value)), *(shape_of(value) or fields_of(value))]
+        form = ["object", number, self.number(type(value))]
+        if has_plain_shape(value):
+            self.known[number] = functools.partial(has_shape, value, value.shape)
+            form.append({"shape": list(value.shape)})
+        elif not self.within and number not in self.known and (more := self.parts_of(value, number)):
+            form.append(more)
+        return form
+
+    def parts_of(self, value: Any, number: int) -> dict[str, Any]:
+        """What an answer need not ask for: {"parts": attributes by name} or {"contents": of a small dictionary}.
+
+        The parts are the fields of a named tuple that are numbers, words or tuples of these, and the modules
+        in a module that is none of torch's. What changes, `updates` tells.
+        """
+        self.within = True  # of a part no parts
+        try:
+            if gate.is_dictionary(type(value)) and len(value) <= SMALL:
+                return {"contents": self.contents_of(value, number)}
+            if gate.is_named_tuple(type(value)):
+                fields = zip(type(value)._fields, tuple.__iter__(value), strict=False)
+                parts = {name: part for name, part in fields if stays(part)}
+            elif parts := gate.parts_by_name(value):
+                modules = vars(value)["_modules"]
+                self.known[number] = functools.partial(holds_the_same, modules, dict(modules), vars(value))
+            found = {}
+            for name, part in parts.items():
+                with contextlib.suppress(Refused):
+                    gate.check_attribute(value, name)
+                    found[name] = self.encode(part)
+            return {"parts": found} if found else {}
+        finally:
+            self.within = False
 
     def decode_object(self, form: list) -> Any:
         kind, number = form[0], form[1]
@@ -466,30 +527,38 @@ def modes_kept() -> Iterator[None]:
         torch.set_autocast_enabled("cpu", half)
 
 
-def shape_of(value: Any) -> list[list[int]]:
-    """[the shape] of a plain tensor: what answers ask most; nothing where reading it could run code of a test."""
+def holds_the_same(now: dict, before: dict, hiding: dict) -> bool:
+    """Whether a dictionary holds the very same objects as before, and no attribute hides one of them."""
+    return (
+        len(now) == len(before)
+        and all(map(operator.is_, dict.keys(now), before))
+        and all(map(operator.is_, dict.values(now), before.values()))
+        and hiding.keys().isdisjoint(before)
+    )
+
+
+def stays(value: Any) -> bool:
+    """Whether this is a number, a word, or a tuple of these, which nothing can change."""
+    return type(value) in PLAIN or (type(value) is tuple and all(map(stays, value)))
+
+
+def has_plain_shape(value: Any) -> bool:
+    """Whether this is a tensor and to read its shape runs no code of a test."""
     torch = sys.modules.get("torch")
     if torch is None or type(value) not in (torch.Tensor, torch.nn.Parameter):
-        return []
-    if torch._C._len_torch_function_stack() or value.is_nested:
-        return []
-    return [list(value.shape)]
+        return False
+    return not torch._C._len_torch_function_stack() and not value.is_nested
 
 
-def fields_of(value: Any) -> list[dict]:
-    """[the fields by name] of a named tuple, those that are numbers or words: they stay as they are."""
-    if not gate.is_named_tuple(type(value)):
-        return []
-    found = {}
-    for name, part in zip(type(value)._fields, tuple.__iter__(value), strict=False):
-        with contextlib.suppress(Refused):
-            gate.check_attribute(value, name)
-            if type(part) in PLAIN:
-                found[name] = part
-    return [found]
+def has_shape(tensor: Any, shape: Any) -> bool:
+    """Whether a tensor has this shape, and no code of a test wants to see who reads it."""
+    return has_plain_shape(tensor) and tensor.shape == shape
 
 
+# Questions that run no code but this file's.
+LOOKS = {"contents", "ahead", "describe", "global", "module", "identity", "is_instance"}
 ITERATES = ("__iter__", "__reversed__")
+AT_FIRST, SMALL = 4, 8  # elements that go over with a new iterator, and with a dictionary
 
 
 class Memo:

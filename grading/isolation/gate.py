@@ -322,6 +322,18 @@ def is_named_tuple(kind: type) -> bool:
 GETTER = type(inspect.getattr_static(collections.namedtuple("Pair", "left right"), "left"))
 
 
+def parts_by_name(thing: Any) -> dict[str, Any]:
+    """The modules in a module that answers read as attributes; nothing of torch's own and where it runs code."""
+    kind = type(thing)
+    if not issubclass(kind, torch_module()) or kind.__module__.startswith("torch."):
+        return {}
+    if (kind.__getattribute__, kind.__getattr__) != (object.__getattribute__, torch_module().__getattr__):
+        return {}
+    found = vars(thing).get("_modules", {})
+    return {name: part for name, part in found.items() if name not in vars(thing) and not hasattr(kind, name)}
+
+
+@functools.cache
 def is_still(kind: type) -> bool:
     """Whether reading an object of this class runs no code but Python's and torch's, and changes no container."""
     modules = {one.__module__ for one in kind.__mro__}

@@ -59,12 +59,11 @@ DUNDERS = {
     *(f"__{name}__" for name in ["init", "call", "enter"]),
 }
 
-# Questions, and methods, that change no tensor.
-LOOKS = {"get", "global", "module", "describe", "hash", "identity", "is_instance", "ahead", "contents"}
+# Questions, and methods, that change no container.
+LOOKS = {"global", "module", "describe", "identity", "is_instance", "ahead", "contents"}
 LOOKING = {"__getitem__", "__iter__", "__next__", "__len__", "__contains__", "__eq__", "__bool__", "items",
            "keys", "values", "dim", "size", "numel"}  # fmt: skip
-AT_FIRST = 4  # elements asked for at once; more where all were taken
-LOOKED_UP = 2  # elements of a dictionary that are asked for one by one
+LOOKED_UP = 1  # elements of a dictionary that are asked for one by one
 
 side: "Learner"  # made at the bottom; there is one in a process
 
@@ -114,8 +113,8 @@ class Remote(metaclass=RemoteMeta, number=0):
         number = object.__getattribute__(self, "_id")
         if name == "shape" and number in side.shapes:
             return Size(side.shapes[number])
-        if name in side.fields.get(number, ()):
-            return side.fields[number][name]
+        if name in side.parts.get(number, ()):
+            return side.parts[number][name]
         return side.ask("get", number, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -325,13 +324,14 @@ class Learner(Peer):
         self.number_of: dict[int, int] = {}
         self.next_number = 1
         self.hiding: set[tuple[int, str]] = set()  # attributes of objects that hide methods of their classes
-        self.shapes: dict[int, list[int]] = {}  # of tensors, as long as nothing can have changed one
-        self.fields: dict[int, dict[str, Any]] = {}  # of named tuples
+        # Until the tests' side says that they changed:
+        self.shapes: dict[int, list[int]] = {}  # of tensors
+        self.parts: dict[int, dict[str, Any]] = {}  # attributes of named tuples and modules
+        self.contents: dict[int, dict] = {}  # dictionary -> what is in it
+        self.looked_up: dict[int, int] = {}  # dictionary -> how often
         self.globals: dict[str, Any] = {}  # modules and classes of the lab; the tests' side says what changed
         # As long as nothing can have changed a container:
         self.ahead: dict[int, list] = {}  # iterator -> [elements to come, the next one last; ends after them]
-        self.contents: dict[int, dict] = {}  # dictionary -> what is in it
-        self.looked_up: dict[int, int] = {}  # dictionary -> how often
         # Classes, and their numbers: to look at their objects changes nothing.
         self.still: set[int | type] = {Remote}
         self.sizes: dict[int, int] = {}  # iterator -> elements to ask for; 0: one by one
@@ -340,29 +340,24 @@ class Learner(Peer):
         self.printed = Printed()
 
     def ask(self, what: str, *arguments: Any) -> Any:
-        """Ask; what is known of shapes and containers is forgotten, unless the question only looks."""
-        if what not in LOOKS and not (what == "method" and arguments[1] in LOOKING):
-            self.shapes.clear()
-            self.look_again()
-        elif (self.ahead or self.looked_up) and not self.is_still(what, arguments):
+        """Ask; what iterators will give is forgotten, unless the question only looks."""
+        if self.ahead and not self.is_still(what, arguments):
             self.look_again()
         return super().ask(what, *arguments)
 
     def is_still(self, what: str, arguments: tuple) -> bool:
-        """Whether a question that only looks runs no code but torch's and Python's: a property may do anything."""
+        """Whether a question only looks, and runs no code but torch's and Python's: a property may do anything."""
         if what == "method":
-            return arguments[0] in self.still
+            return arguments[1] in LOOKING and arguments[0] in self.still
         if what == "get":
             return type(self.remotes.get(arguments[0])) in self.still
-        return what != "hash"
+        return what in LOOKS
 
     def look_again(self) -> None:
-        """Forget what containers hold. Who asked for elements in vain gets one at a time from now on."""
+        """Forget what iterators will give. Who asked in vain gets one element at a time from now on."""
         if self.ahead:
             self.sizes.update((number, 0) for number, (items, _) in self.ahead.items() if items)
             self.ahead.clear()
-        self.contents.clear()
-        self.looked_up.clear()
 
     def next_of(self, iterator: Remote, one: Any) -> Any:
         """The next element of an iterator over a container of the tests' side.
@@ -377,7 +372,7 @@ class Learner(Peer):
         number = iterator._id
         known = self.ahead.get(number)
         if known is None:
-            size = self.sizes.get(number, AT_FIRST)
+            size = self.sizes.get(number, AHEAD)
             try:
                 items, ends = self.ask("ahead", number, size) if size else ((), False)
             except Exception:  # what is wrong, the real iterator says in its turn
@@ -385,7 +380,6 @@ class Learner(Peer):
             if not items and not ends:
                 return one(iterator)
             known = self.ahead[number] = [list(items[::-1]), ends]
-            self.sizes[number] = min(8 * size, AHEAD)
         items, ends = known
         if items:
             self.moved[number] = self.moved.get(number, 0) + 1
@@ -432,13 +426,16 @@ class Learner(Peer):
     def drop(self, number: int) -> None:
         self.sizes.pop(number, None)
         self.ahead.pop(number, None)
-        self.contents.pop(number, None)
-        self.fields.pop(number, None)
+        self.changed(number)
         super().drop(number)
 
+    def changed(self, number: int) -> None:
+        """What is known of an object may be no more so."""
+        for known in (self.shapes, self.parts, self.contents, self.looked_up):
+            known.pop(number, None)
+
     def serve(self, what: str, arguments: list) -> None:
-        """Answer; the tests' side may have changed a tensor or a container before."""
-        self.shapes.clear()
+        """Answer; the tests' side may have changed a container before."""
         self.look_again()
         super().serve(what, arguments)
 
@@ -532,7 +529,7 @@ class Learner(Peer):
         if kind == "yours":
             return self.mine[number]
         if kind == "changed":
-            return self.globals.pop(number, None)
+            return self.globals.pop(number, None) if isinstance(number, str) else self.changed(number)
         if kind == "builtin":
             return getattr(builtins, number)
         if kind == "module":
@@ -553,8 +550,21 @@ class Learner(Peer):
             object.__setattr__(found, "_id", number)
             self.remotes[number] = found
         if len(form) > 3:
-            (self.shapes if type(form[3]) is list else self.fields)[number] = form[3]
+            self.note(number, **form[3])
         return found
+
+    def note(
+        self, number: int, shape: Any = None, parts: Any = None, contents: Any = None, ahead: Any = None
+    ) -> None:
+        """Keep what came with an object."""
+        if shape is not None:
+            self.shapes[number] = shape
+        if parts is not None:
+            self.parts[number] = {name: self.decode(form) for name, form in parts.items()}
+        if contents is not None:
+            self.contents[number] = {key: self.decode(form) for key, form in contents}
+        if ahead is not None:
+            self.ahead[number] = [[self.decode(form) for form in ahead[0][::-1]], ahead[1]]
 
     def facade(self, number: int) -> type:
         """The class on this side for one of the tests' side: same name, same bases, methods that ask."""

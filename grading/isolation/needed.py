@@ -6,11 +6,15 @@ anybody is graded, tells where a lab is not such a lab.
 """
 
 import ast
+import builtins
+import functools
 import re
+import symtable
 
 from grading.isolation.syntax import DEFINITIONS, IMPORTS, bound, parse
 
 WORD = re.compile(r"[^\W\d]\w*")
+RUNS_TEXT = {"eval", "exec", "compile", "get_ipython"}
 
 
 def touched(source: str, fixed: set[str] = frozenset()) -> set[str]:
@@ -39,6 +43,42 @@ def touched(source: str, fixed: set[str] = frozenset()) -> set[str]:
     return made | (changed - fixed)
 
 
+@functools.lru_cache(maxsize=2000)
+def mentioned(source: str) -> frozenset[str]:
+    """The variables that a cell reads or deletes, and texts of one word, which may be a variable's name.
+
+    Not what a function or comprehension has for itself. Where a text may be code (`eval`), its words count, too, but
+    those of comments and docstrings never. Of what is no Python all words.
+    """
+    try:
+        tree, scopes = parse(source), [symtable.symtable(source, "cell", "exec")]
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset(WORD.findall(source))
+    found: set[str] = set()
+    for scope in scopes:  # it grows
+        scopes += scope.get_children()
+        own = scope.get_type() == "function"
+        found |= {
+            one.get_name()
+            for one in scope.get_symbols()
+            if one.is_referenced() and (one.is_global() or not own)
+        }
+    documented = {id(node.body[0].value) for node in ast.walk(tree) if has_docstring(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AugAssign):
+            found |= base(node.target)
+        elif isinstance(node, ast.Delete):
+            found |= {name for target in node.targets for name in base(target)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+            words = WORD.findall(node.value)
+            found |= set(words) if len(words) == 1 or found & RUNS_TEXT else set()
+    return frozenset(found)
+
+
+def has_docstring(node: ast.AST) -> bool:
+    return isinstance(node, DEFINITIONS) and ast.get_docstring(node, clean=False) is not None
+
+
 def base(node: ast.expr) -> set[str]:
     """The variable at the root of `layers.one[3].weight`."""
     while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
@@ -55,15 +95,15 @@ def lasting(sources: list[str]) -> set[str]:
 def skip_unneeded(cells: list[dict], answers: set[str] = frozenset()) -> list[dict]:
     """The same cells, but those of the lab's own that no check needs get the side "none".
 
-    A cell stays where a later cell that runs has a word (even in a text or comment) for something that this one
-    makes or may change. Checks always stay, and so do a learner's cells, up to the last check.
+    A cell stays where a later cell that runs mentions something that this one makes or may change. Checks always
+    stay, and so do a learner's cells, up to the last check.
 
     Args:
         cells: see `notebook.cells_to_run`.
         answers: the names that the exercises ask for.
     """
     own = [cell["source"] for cell in cells if cell["side"] == "tests"]
-    fixed = lasting(own) | set(answers)
+    fixed = lasting(own) | set(answers) | set(dir(builtins))
     result: list[dict] = []
     words: set[str] = set()
     graded = False
@@ -74,6 +114,6 @@ def skip_unneeded(cells: list[dict], answers: set[str] = frozenset()) -> list[di
         ):
             cell = cell | {"side": "none"}
         else:
-            words |= set(WORD.findall(cell["source"]))
+            words |= mentioned(cell["source"])
         result.append(cell)
     return result[::-1]

@@ -21,10 +21,10 @@ def late():
 """
 
 
-def test_only_import_statements_of_the_first_cell_count(tmp_path):
-    path = toys.write(toys.code(FIRST, "import math"), tmp_path / "toy.ipynb")
+def test_only_import_statements_of_the_first_cells_count(tmp_path):
+    path = toys.write(toys.code(FIRST, "import math", "math.pi", "import late"), tmp_path / "toy.ipynb")
     assert start.first_imports(path) == (
-        "import numpy as np, torch\nfrom backbones.data import Digits, Photos as P"
+        "import numpy as np, torch\nfrom backbones.data import Digits, Photos as P\nimport math"
     )
 
 

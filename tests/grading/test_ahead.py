@@ -92,6 +92,15 @@ def grow(mapping, key, value):
 def shrink(mapping, key):
     del mapping[key]
 
+def swap(module, name, layer):
+    setattr(module, name, layer)
+
+def hide(module, name):
+    vars(module)[name] = "hidden"
+
+def empty(module):
+    module._modules = {}
+
 def same(*things):
     return len({id(one) for one in things}) == 1
 """
@@ -104,6 +113,28 @@ def given() -> dict[str, Any]:
     return variables
 
 
+OWN = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(1, 2), nn.Linear(2, 3)
+
+    def during(self, change):
+        seen = [self.size(name) for name in "abc"]
+        change()
+        return seen, [self.size(name) for name in "abc"]
+
+    def size(self, name):
+        try:
+            return getattr(getattr(self, name), "out_features", "no layer")
+        except AttributeError:
+            return "nothing"
+
+    def forward(self, x):
+        return x, self.a.out_features, self.b.out_features, self.a.in_features, self.b is self.a
+
+net = Net()
+"""
 ANSWERS = {
     "all of it": "return [(name, tuple(value.shape)) for name, value in state.items()]",
     "keys, values": "return list(numbers), [v for v in state.values()][5].shape, list(numbers.keys())[3]",
@@ -236,6 +267,49 @@ ANSWERS = {
             return one.top1, one._replace(top1=100.0).top1, one.top1
     """,
     "a field that is code": "return loud.top1, loud.top1, list(loud.seen), loud.name, vague.top1, vague[1]",
+    "own modules": OWN
+    + "return net(1), net(2), [name for name, _ in net.named_children()], same(net.a, net.a)",
+    "own modules in own modules": OWN
+    + """
+        class Outer(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.one, self.other = net, Net()
+
+            def forward(self, x):
+                return self.one(x), self.other.b.out_features, same(self.one.a, net.a), self.one is net
+
+        outer = Outer()
+        first = outer(1)
+        outer.one.a = nn.Linear(1, 70)
+        return first, outer(2), net.a.out_features
+    """,
+    "own modules that are swapped by somebody else": OWN
+    + """
+        seen = []
+        for change in (lambda: swap(net, "a", nn.Linear(1, 7)), lambda: setattr(net, "b", nn.Linear(1, 8)),
+                       lambda: swap(net, "c", nn.Linear(1, 9)), lambda: delattr(net, "a")):
+            seen.append(net.during(change))
+        return seen, hasattr(net, "a"), net.c.out_features
+    """,
+    "own modules that are hidden or gone": OWN
+    + """
+        return net.during(lambda: hide(net, "a")), net.during(lambda: empty(net))
+    """,
+    "own modules and an own __getattr__": """
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a = nn.Linear(1, 2)
+
+            def __getattr__(self, name):
+                return f"no {name}" if name.startswith("z") else super().__getattr__(name)
+
+            def forward(self, x):
+                return self.a.out_features, self.zed, self.a.out_features
+
+        return Net()(1)
+    """,
     "an enumeration in the middle": "return [n for n, (k, v) in enumerate(state.items()) if v.numel() == 50]",
 }
 
@@ -260,7 +334,9 @@ def outcome(answer: Any) -> Any:
 
 
 def answer_of(body: str) -> str:
-    return "def answer():\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    """A function with this body; what stands in it before `OWN` ends is not indented."""
+    start, rest = (OWN, body[len(OWN) :]) if body.startswith(OWN) else ("", body)
+    return "def answer():\n" + textwrap.indent(start + textwrap.dedent(rest).strip(), "    ")
 
 
 @pytest.mark.parametrize("body", ANSWERS.values(), ids=ANSWERS)
@@ -297,6 +373,8 @@ def messages(examiner: Examiner, body: str) -> int:
 def test_loops_ask_seldom(examiner: Examiner) -> None:
     assert messages(examiner, ANSWERS["all of it"]) < 15
     assert messages(examiner, ANSWERS["two dictionaries"]) < 20
+    calls = OWN + "calls = [net.size('a') for _ in range(50)]; before = len(calls)"
+    assert messages(examiner, calls) < 70, "each asks for out_features, none for the layer"
     assert messages(examiner, ANSWERS["fields of named tuples"]) < 12
     assert messages(examiner, "for _ in range(50): torch, nn, torch.Tensor\nreturn 1") < 6
 

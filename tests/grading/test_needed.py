@@ -84,6 +84,41 @@ def test_a_name_in_a_text_counts() -> None:
     assert sides(given("values = [1]"), ANSWER, check("eval('values')")) == "tlt"
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("x = values", "tlt"),
+        ("values += [2]", "tlt"),
+        ("del values", "tlt"),
+        ("def inner():\n    return [one for one in values]", "tlt"),
+        ("f'{values}'", "tlt"),
+        ("# the values", "-lt"),
+        ("values = 3", "-lt"),
+        ("[values for values in range(3)]", "-lt"),
+        ("[values for x in range(3)]", "tlt"),
+        ("lambda values: values", "-lt"),
+        ("lambda x=values: x", "tlt"),
+        ("class Other:\n    values = values", "tlt"),
+        ("def other():\n    global values\n    values = values + [1]", "tlt"),
+        ("def other():\n    values = 1\n    return values", "-lt"),
+        ("def other():\n    'The values.'", "-lt"),
+        ("def other():\n    eval('values')", "tlt"),
+        ("del values[0]", "tlt"),
+        ("globals()['values']", "tlt"),
+        ("run = exec\nrun('print(values)')", "tlt"),
+        ("assert True, 'the values are wrong'", "-lt"),
+        ("for values in range(3): pass", "-lt"),
+        ("x.values = dict(values=3)", "-lt"),
+    ],
+)
+def test_what_counts_as_mentioned(source: str, expected: str) -> None:
+    assert sides(given("values = [1]"), ANSWER, check(source)) == expected
+
+
+def test_of_an_answer_that_is_no_python_every_word_counts() -> None:
+    assert sides(given("values = [1]"), answer("values 3"), check("double(1)")) == "tlt"
+
+
 def test_after_the_last_check_nothing_runs() -> None:
     assert sides(given("values = [1]"), ANSWER, CHECK, given("values = 3"), answer("double(7)")) == "tlt--"
     assert sides(ANSWER, given("values = [1]")) == "--"
