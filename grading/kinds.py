@@ -238,6 +238,8 @@ def _same(before: dict[str, Any], after: dict[str, Any], part: str) -> bool:
     if part not in before or part not in after:
         return False
     old, new = before[part], after[part]
+    if old is new:
+        return True
     if isinstance(old, Tensor) and isinstance(new, Tensor):
         if old.dtype != new.dtype:
             return False
@@ -246,7 +248,7 @@ def _same(before: dict[str, Any], after: dict[str, Any], part: str) -> bool:
         return (alike and torch.equal(old, new)) or close(new, old, tolerance=0)
     if isinstance(old, np.ndarray) and isinstance(new, np.ndarray):
         return old.dtype == new.dtype and np.array_equal(old, new)
-    return old is new or bool(old == new)
+    return bool(old == new)
 
 
 # Errors and numbers -----------------------------------------------------------------------------------------
