@@ -76,6 +76,8 @@ class IsolatedLab(Lab):
                 return sum(self._test(cell.source, cell) for cell in exercise.tests)
         except Lost:
             self.examiner = None
+            self.process.kill()
+            self.process.wait()
             del self.__dict__["solution_points"]  # its stand-ins are gone with the learner's side
             return 0
         finally:
